@@ -1,0 +1,63 @@
+//! Ctrl-C and SIGTERM: the first asks the saga to go back, no number of them ever kills an undo. A terminal that
+//! hangs up counts too, or a lost connection would leave the service wherever it was.
+
+use indicatif::MultiProgress;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::logging::say;
+
+/// What the first signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Go back.
+    GoBack,
+    /// Nothing: going back, or tidying up, is all that is done anyway.
+    GoOn,
+}
+
+/// Listens until it is dropped.
+pub(crate) struct Listening(JoinHandle<()>);
+
+/// From here on signals set `cancel` and say so above the live list.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub(crate) fn listen(
+    manner: Manner,
+    cancel: CancellationToken,
+    screen: MultiProgress,
+) -> std::io::Result<Listening> {
+    let mut signals =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    Ok(Listening(tokio::spawn(async move {
+        while any(&mut signals).await {
+            say(&screen, heard(manner, cancel.is_cancelled()));
+            cancel.cancel();
+        }
+    })))
+}
+
+async fn any(signals: &mut [Signal; 3]) -> bool {
+    let [interrupt, terminate, hangup] = signals;
+    tokio::select! {
+        heard = interrupt.recv() => heard.is_some(),
+        heard = terminate.recv() => heard.is_some(),
+        heard = hangup.recv() => heard.is_some(),
+    }
+}
+
+fn heard(manner: Manner, again: bool) -> &'static str {
+    match (manner, again) {
+        (Manner::GoBack, false) => "stopping: putting everything back…",
+        (Manner::GoBack, true) => "already stopping; what has begun is ended properly, please wait",
+        (Manner::GoOn, _) => "this cannot be stopped half way, please wait",
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,146 @@
+//! Which image is meant: references by the distribution specification's grammar, and what is done to have it here.
+//!
+//! Flows in: what the operator wrote. Flows out: an image on this host, fixed by its id. Must never touch a
+//! container: everything here happens before the plan, so a failure refuses the redeploy with nothing touched.
+
+mod reference;
+
+use std::sync::Arc;
+
+pub use reference::{ImageReference, InvalidReference};
+
+use crate::docker::{Container, Engine, EngineError, EngineInfo, Image, PullFailure, RegistryLogin};
+use crate::progress::Audience;
+
+/// When a registry is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum PullPolicy {
+    /// Always, because tags move; an image that was built on this host and that no registry knows is used as it is.
+    #[default]
+    Auto,
+    /// Never: the image on this host is used.
+    Never,
+}
+
+/// An image that is here, and how we came by it.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// What the operator wrote.
+    pub reference: ImageReference,
+    /// The image.
+    pub image: Image,
+    /// Its digest in the repository asked for, if it came from there.
+    pub digest: Option<String>,
+    /// What the operator should know.
+    pub warning: Option<String>,
+}
+
+/// The image cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Not a reference.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// Not on this host, and nobody was to be asked.
+    #[error("image {reference} is not on this host: pull it, or let the agent pull it (--pull auto)")]
+    NotHere {
+        /// What the operator wrote.
+        reference: String,
+    },
+    /// Made for other machines.
+    #[error("image {reference} is made for {found}, this host is {wanted}: choose an image for {wanted}")]
+    WrongPlatform {
+        /// What the operator wrote.
+        reference: String,
+        /// Its platform.
+        found: String,
+        /// Ours.
+        wanted: String,
+    },
+    /// The engine or the registry said no.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Has the image fetched, if a registry has it, and fixed by its id.
+///
+/// # Errors
+/// [`ImageError`]; nothing but the engine's image store was changed.
+pub async fn fetch(
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    text: &str,
+    policy: PullPolicy,
+    login: Option<&RegistryLogin>,
+    audience: &Arc<dyn Audience>,
+) -> Result<Fetched, ImageError> {
+    let reference: ImageReference = text.parse()?;
+    let here = engine.image(text).await?;
+    let (image, warning) = match (policy, reference.pull_form()) {
+        (PullPolicy::Auto, Some((repository, tag))) => {
+            let told = text.to_owned();
+            let on_progress = |progress: crate::docker::PullProgress| {
+                audience.pulling(&told, progress.bytes_done, progress.bytes_total);
+            };
+            match (engine.pull(&repository, &tag, login, &on_progress).await, here) {
+                (Ok(()), _) => (engine.image(text).await?, None),
+                (Err(error), Some(image)) if may_use_local(&error, &image) => {
+                    (Some(image), Some(format!("using the image built on this host: {error}")))
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        (PullPolicy::Auto, None) | (PullPolicy::Never, _) => (here, None),
+    };
+    let image = image.ok_or_else(|| ImageError::NotHere { reference: text.to_owned() })?;
+    check_platform(text, &image, info)?;
+    let digest = image.repo_digests().find_map(|digest| reference.digest_in(digest));
+    Ok(Fetched { reference, image, digest, warning })
+}
+
+/// The image a container runs now, for one that is made anew from the same.
+///
+/// # Errors
+/// [`ImageError::NotHere`] if the engine no longer has it.
+pub async fn present(engine: &dyn Engine, container: &Container) -> Result<Fetched, ImageError> {
+    let text = container.image_reference();
+    let image = engine.image(container.image_id()).await?;
+    let image = image.ok_or_else(|| ImageError::NotHere { reference: text.to_owned() })?;
+    // Its name may have moved on to another image since; its id has not.
+    let named = engine.image(text).await?.filter(|named| named.id() == image.id());
+    let reference = match named {
+        Some(_) => text.parse()?,
+        None => image.id().parse()?,
+    };
+    Ok(Fetched { reference, image, digest: None, warning: None })
+}
+
+/// An image that came from no registry is what the operator means, whatever registries say about its name.
+fn may_use_local(error: &EngineError, image: &Image) -> bool {
+    let failed_to_find = match error {
+        EngineError::Pull { reason, .. } => match reason {
+            PullFailure::NotFound | PullFailure::Denied | PullFailure::RegistryUnavailable => true,
+            PullFailure::WrongPlatform | PullFailure::Other => false,
+        },
+        EngineError::Unreachable { .. }
+        | EngineError::Refused { .. }
+        | EngineError::BadAnswer { .. }
+        | EngineError::TimedOut { .. }
+        | EngineError::TooOld { .. }
+        | EngineError::NotLocal { .. }
+        | EngineError::NoRoot { .. } => false,
+    };
+    failed_to_find && image.repo_digests().next().is_none()
+}
+
+fn check_platform(reference: &str, image: &Image, info: &EngineInfo) -> Result<(), ImageError> {
+    let unknown = image.os().is_empty() || image.architecture().is_empty();
+    if unknown || (image.os() == info.os && image.architecture() == info.architecture) {
+        return Ok(());
+    }
+    Err(ImageError::WrongPlatform {
+        reference: reference.to_owned(),
+        found: format!("{}/{}", image.os(), image.architecture()),
+        wanted: format!("{}/{}", info.os, info.architecture),
+    })
+}

@@ -1,0 +1,118 @@
+//! Where things are in the agent's data directory.
+//!
+//! ```text
+//! /var/lib/redeploy/
+//!   lock                          held by the one process that changes anything
+//!   redeploys/ID/plan.json        written once, before the first step
+//!               journal           what happened
+//!               archives/         *.tar.gz and manifest.json
+//!               report.json       written when it ended
+//!               new.log           last words of a container that failed
+//!               recovery.txt      how to finish by hand
+//! ```
+//!
+//! Must never create or delete anything: that is `durable`'s.
+
+use std::path::{Path, PathBuf};
+
+use redeploy_proto::RedeployId;
+
+/// The agent's data directory.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// The directory of one redeploy or revert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedeployDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// The data directory at `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The directory that holds one directory per redeploy.
+    #[must_use]
+    pub fn redeploys(&self) -> PathBuf {
+        self.root.join("redeploys")
+    }
+
+    /// The directory of one.
+    #[must_use]
+    pub fn redeploy(&self, id: RedeployId) -> RedeployDir {
+        RedeployDir { root: self.redeploys().join(id.to_string()) }
+    }
+}
+
+impl RedeployDir {
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of what belongs to the `index`th dependent.
+    #[must_use]
+    pub fn dependent(&self, index: usize) -> Self {
+        Self { root: self.root.join(format!("dependent-{index}")) }
+    }
+
+    /// The immutable plan.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.root.join("plan.json")
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// The directory of archives and their manifest.
+    #[must_use]
+    pub fn archives(&self) -> PathBuf {
+        self.root.join("archives")
+    }
+
+    /// The manifest of the archives.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.archives().join("manifest.json")
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.json")
+    }
+
+    /// The last output of a new container that failed.
+    #[must_use]
+    pub fn failed_log(&self) -> PathBuf {
+        self.root.join("new.log")
+    }
+
+    /// The recovery sheet.
+    #[must_use]
+    pub fn recovery_sheet(&self) -> PathBuf {
+        self.root.join("recovery.txt")
+    }
+}

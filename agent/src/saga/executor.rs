@@ -1,0 +1,523 @@
+//! Carries a saga out: forward until the commit, backward when anything fails, and from wherever an earlier
+//! process was interrupted.
+//!
+//! Every effect stands between two durable records. If the journal itself cannot be extended (disk full), nothing
+//! new is begun: what was done is undone without it, and undone again by `recover`, which is harmless. That holds for
+//! any record on the way forward or back; on the way back the disk is often full already.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use redeploy_proto::RedeployId;
+
+use super::fault::{Fault, Faults};
+use super::journal::{Journal, JournalError};
+use super::record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
+use super::state::State;
+use crate::explain::explain;
+use crate::steps::{Step, StepError, StepOutput};
+
+/// How long an undo waits for an engine that does not answer: a package upgrade restarts it within this.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
+/// Between two tries: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Who applies and undoes the steps. Both must be idempotent, and `undo` safe after half an `apply`.
+#[async_trait]
+pub trait Work: Send {
+    /// Does a step.
+    async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError>;
+
+    /// Takes a step back, whether it was done, half done or not begun. Tells when that made the old container serve
+    /// again.
+    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError>;
+
+    /// After the commit: tidies up. May fail and be tried again later.
+    async fn retire(&mut self) -> Result<(), StepError>;
+
+    /// A step's output becomes known: it was just done, or the journal of an earlier process has it.
+    fn recall(&mut self, output: &StepOutput);
+
+    /// A record has become durable; for people who watch.
+    fn on_record(&mut self, record: &Record);
+
+    /// Has somebody asked to stop?
+    fn is_cancelled(&self) -> bool;
+}
+
+/// One saga and its journal.
+pub struct Saga<'a, W> {
+    journal: Journal,
+    state: State,
+    steps: &'a [Step],
+    work: &'a mut W,
+    faults: Faults,
+    /// Why nothing more is written: then the way is back, and only back.
+    journal_lost: Option<JournalError>,
+}
+
+/// The saga could not be begun, taken over or brought to an end.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It was undone, but the journal could not say so: `recover` will undo it once more.
+    #[error(
+        "everything was put back, but the journal could not be extended: free disk space, then run `recover`"
+    )]
+    UndoneUnjournaled(#[source] JournalError),
+    /// An undo failed, and the journal could not say so.
+    #[error(
+        "an undo failed ({error}), and the journal could not be extended: free disk space, then run `recover`"
+    )]
+    StuckUnjournaled {
+        /// What the undo said.
+        error: String,
+        /// Why the journal could not be extended.
+        #[source]
+        journal: JournalError,
+    },
+    /// A test ordered the process to end here.
+    #[error("stopped by order of a test at journal record {0}")]
+    StoppedByFault(u32),
+}
+
+impl<'a, W: Work> Saga<'a, W> {
+    /// A new saga with a new journal at `path`. `steps` are those before the commit.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Journal`]
+    pub fn begin(
+        path: &Path,
+        id: RedeployId,
+        kind: SagaKind,
+        steps: &'a [Step],
+        work: &'a mut W,
+        faults: Faults,
+    ) -> Result<Self, ExecutorError> {
+        let opened = Event::Opened { version: JOURNAL_VERSION, id, kind };
+        let journal = Journal::create(path, opened)?;
+        let saga = Self { journal, state: State::start(), steps, work, faults, journal_lost: None };
+        saga.die_if_ordered(0)?;
+        Ok(saga)
+    }
+
+    /// Takes over a saga that was interrupted or got stuck: the journal is replayed, nothing is done yet.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Journal`], among them records that contradict each other.
+    pub fn resume(
+        path: &Path,
+        steps: &'a [Step],
+        work: &'a mut W,
+        faults: Faults,
+    ) -> Result<Self, ExecutorError> {
+        let (journal, records) = Journal::open(path)?;
+        let state = state_of(path, &records, steps)?;
+        for record in &records {
+            if let Event::Done { output, .. } = &record.event {
+                work.recall(output);
+            }
+        }
+        let mut saga = Self { journal, state, steps, work, faults, journal_lost: None };
+        match saga.state {
+            State::Retiring | State::Closed(_) => saga.record(Event::Resumed)?,
+            State::Forward { .. } => {
+                saga.record_back(Event::Resumed)?;
+                saga.turn_back(Reason::Interrupted)?;
+            }
+            State::Backward { .. } | State::Stuck { .. } => saga.record_back(Event::Resumed)?,
+        }
+        Ok(saga)
+    }
+
+    /// Goes on until nothing is left to do, or a human is needed. Returns the last state: `Closed` or `Stuck`.
+    ///
+    /// # Errors
+    /// [`ExecutorError`]; the journal then tells where it stands.
+    pub async fn run(mut self) -> Result<State, ExecutorError> {
+        loop {
+            match &self.state {
+                State::Forward { at, .. } => match self.steps.get(*at) {
+                    Some(step) => self.forward(*step).await?,
+                    None => self.commit()?,
+                },
+                State::Backward { left, .. } => match left.checked_sub(1).and_then(|at| self.steps.get(at)) {
+                    Some(step) => self.backward(*step).await?,
+                    None => self.record_back(Event::Closed { outcome: Outcome::Undone })?,
+                },
+                State::Retiring => self.retire().await?,
+                State::Stuck { .. } | State::Closed(_) => return self.end(),
+            }
+        }
+    }
+
+    fn end(self) -> Result<State, ExecutorError> {
+        match (self.journal_lost, self.state) {
+            (None, state) => Ok(state),
+            (Some(journal), State::Stuck { error, .. }) => {
+                Err(ExecutorError::StuckUnjournaled { error, journal })
+            }
+            (
+                Some(journal),
+                State::Forward { .. } | State::Backward { .. } | State::Retiring | State::Closed(_),
+            ) => Err(ExecutorError::UndoneUnjournaled(journal)),
+        }
+    }
+
+    async fn forward(&mut self, step: Step) -> Result<(), ExecutorError> {
+        if self.work.is_cancelled() {
+            return self.turn_back(Reason::Cancelled);
+        }
+        if let Err(error) = self.record(Event::Started { step }) {
+            return self.turn_back_deaf(step, error);
+        }
+        match self.apply(step).await {
+            Ok(output) => {
+                self.work.recall(&output);
+                match self.record(Event::Done { step, output }) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.turn_back_deaf(step, error),
+                }
+            }
+            Err(StepError::Cancelled) => self.turn_back(Reason::Cancelled),
+            Err(error) => self.turn_back(Reason::Failed { step, error: explain(&error) }),
+        }
+    }
+
+    async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+        if self.faults.has(Fault::FailBefore(step)) {
+            return Err(StepError::OrderedByTest);
+        }
+        let mut output = self.work.apply(step).await?;
+        if self.faults.has(Fault::Repeat(step)) {
+            output = self.work.apply(step).await?;
+        }
+        if self.faults.has(Fault::FailAfter(step)) {
+            return Err(StepError::OrderedByTest);
+        }
+        Ok(output)
+    }
+
+    fn commit(&mut self) -> Result<(), ExecutorError> {
+        if self.work.is_cancelled() {
+            return self.turn_back(Reason::Cancelled);
+        }
+        match (self.record(Event::Committed), self.steps.last()) {
+            (Err(error), Some(step)) => self.turn_back_deaf(*step, error),
+            (result, _) => result,
+        }
+    }
+
+    async fn backward(&mut self, step: Step) -> Result<(), ExecutorError> {
+        self.record_back(Event::Undoing { step })?;
+        let mut result = self.undo_patiently(step).await;
+        if result.is_ok() && self.faults.has(Fault::RepeatUndo) {
+            result = self.work.undo(step).await.map(|again| result.ok().flatten().or(again));
+        }
+        if self.faults.has(Fault::FailUndo(step)) {
+            result = Err(StepError::OrderedByTest);
+        }
+        match result {
+            Ok(serving_since) => self.record_back(Event::Undone { step, serving_since }),
+            Err(error) => self.record_back(Event::Stuck { step, error: explain(&error) }),
+        }
+    }
+
+    /// An undo waits for an engine that is being restarted: giving up would leave nothing serving.
+    async fn undo_patiently(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+        let begun = tokio::time::Instant::now();
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.work.undo(step).await {
+                Err(error) if error.is_engine_away() && begun.elapsed() < ENGINE_PATIENCE => {
+                    tracing::warn!(error = explain(&error), "undo of {step} waits for the engine");
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(PAUSE_MAX);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn retire(&mut self) -> Result<(), ExecutorError> {
+        match self.work.retire().await {
+            Ok(()) => self.close(Outcome::Done),
+            Err(error) => {
+                tracing::warn!(error = explain(&error), "tidying up failed; it will be tried again");
+                self.close(Outcome::DoneUntidy)
+            }
+        }
+    }
+
+    fn close(&mut self, outcome: Outcome) -> Result<(), ExecutorError> {
+        self.record(Event::Closed { outcome })
+    }
+
+    fn turn_back(&mut self, reason: Reason) -> Result<(), ExecutorError> {
+        self.record_back(Event::TurnedBack { reason })
+    }
+
+    /// The journal is lost in the middle of the way forward: go back without it.
+    fn turn_back_deaf(&mut self, step: Step, error: ExecutorError) -> Result<(), ExecutorError> {
+        let ExecutorError::Journal(error) = error else { return Err(error) };
+        let reason = Reason::Failed { step, error: explain(&error) };
+        self.lose_journal(error);
+        self.turn_back(reason)
+    }
+
+    /// From now on nothing is written, not even if there is room again: a gap would make the journal contradict
+    /// itself.
+    fn lose_journal(&mut self, error: JournalError) {
+        tracing::error!(error = explain(&error), "the journal cannot be extended: undoing without it");
+        self.journal_lost = Some(error);
+    }
+
+    /// Makes an event of the way back durable if that can be had, and believes it in any case: what was done is
+    /// undone without a journal, too.
+    fn record_back(&mut self, event: Event) -> Result<(), ExecutorError> {
+        let next = self.next(&event)?;
+        if self.journal_lost.is_none() {
+            match self.record(event) {
+                Err(ExecutorError::Journal(error)) => self.lose_journal(error),
+                result => return result,
+            }
+        }
+        self.state = next;
+        Ok(())
+    }
+
+    /// Makes an event durable, then believes it.
+    fn record(&mut self, event: Event) -> Result<(), ExecutorError> {
+        let next = self.next(&event)?;
+        if self.faults.has(Fault::JournalFullAt(self.journal.next_seq())) {
+            return Err(self.journal.full().into());
+        }
+        let record = self.journal.append(event)?;
+        self.state = next;
+        self.work.on_record(&record);
+        self.die_if_ordered(record.seq)
+    }
+
+    fn next(&self, event: &Event) -> Result<State, JournalError> {
+        let path = || self.journal.path().to_owned();
+        let next = self.state.clone().after(event, self.steps);
+        next.map_err(|source| JournalError::Contradiction { path: path(), source })
+    }
+
+    fn die_if_ordered(&self, seq: u32) -> Result<(), ExecutorError> {
+        if self.faults.has(Fault::KillAt(seq)) {
+            let me = rustix::process::getpid();
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+        }
+        if self.faults.has(Fault::StopAt(seq)) {
+            return Err(ExecutorError::StoppedByFault(seq));
+        }
+        Ok(())
+    }
+}
+
+/// Where a saga stands, from its records alone.
+///
+/// # Errors
+/// [`JournalError::Contradiction`]
+pub fn state_of(path: &Path, records: &[Record], steps: &[Step]) -> Result<State, JournalError> {
+    records.iter().try_fold(State::start(), |state, record| {
+        let fold = state.after(&record.event, steps);
+        fold.map_err(|source| JournalError::Contradiction { path: path.to_owned(), source })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saga::read_journal;
+    use std::collections::BTreeSet;
+
+    const STEPS: &[Step] = &[Step::Create, Step::Capture, Step::Stop, Step::Start];
+
+    /// The world as a set of steps whose effect is in place.
+    #[derive(Default)]
+    struct World {
+        in_place: BTreeSet<Step>,
+        retired: bool,
+        cancel_at: Option<Step>,
+        cancelled: bool,
+    }
+
+    #[async_trait]
+    impl Work for World {
+        async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+            self.in_place.insert(step);
+            self.cancelled |= self.cancel_at == Some(step);
+            Ok(StepOutput::Nothing)
+        }
+        async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+            let later = self
+                .in_place
+                .iter()
+                .any(|other| STEPS.iter().position(|s| s == other) > STEPS.iter().position(|s| *s == step));
+            assert!(!later, "undone out of order: {step:?} before {:?}", self.in_place);
+            self.in_place.remove(&step);
+            Ok(None)
+        }
+        async fn retire(&mut self) -> Result<(), StepError> {
+            self.retired = true;
+            Ok(())
+        }
+        fn recall(&mut self, _: &StepOutput) {}
+        fn on_record(&mut self, _: &Record) {}
+        fn is_cancelled(&self) -> bool {
+            self.cancelled
+        }
+    }
+
+    impl World {
+        fn assert_all_or_nothing(&self, what: &str) {
+            let all = self.in_place.len() == STEPS.len();
+            assert!(all || self.in_place.is_empty(), "{what}: half done: {:?}", self.in_place);
+            assert_eq!(all, self.retired, "{what}");
+        }
+    }
+
+    fn id() -> RedeployId {
+        RedeployId::generate()
+    }
+
+    async fn run(path: &Path, world: &mut World, faults: Faults) -> Result<State, ExecutorError> {
+        Saga::begin(path, id(), SagaKind::Redeploy, STEPS, world, faults)?.run().await
+    }
+
+    #[tokio::test]
+    async fn without_faults_everything_is_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::default();
+        let end = run(&dir.path().join("j"), &mut world, Faults::default()).await.unwrap();
+        assert_eq!(end, State::Closed(Outcome::Done));
+        assert!(world.retired && world.in_place.len() == STEPS.len());
+    }
+
+    #[tokio::test]
+    async fn every_step_can_be_repeated_and_every_failure_undoes_all() {
+        for step in STEPS {
+            for (fault, ends) in [
+                (Fault::Repeat(*step), Outcome::Done),
+                (Fault::FailBefore(*step), Outcome::Undone),
+                (Fault::FailAfter(*step), Outcome::Undone),
+            ] {
+                let dir = tempfile::tempdir().unwrap();
+                let mut world = World::default();
+                let faults = Faults::new([fault, Fault::RepeatUndo]);
+                let end = run(&dir.path().join("j"), &mut world, faults).await.unwrap();
+                assert_eq!(end, State::Closed(ends), "{fault:?}");
+                world.assert_all_or_nothing(&format!("{fault:?}"));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_undo_is_stuck_until_somebody_orders_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut world = World::default();
+        let faults = Faults::new([Fault::FailAfter(Step::Stop), Fault::FailUndo(Step::Capture)]);
+        let end = run(&path, &mut world, faults).await.unwrap();
+        assert!(matches!(end, State::Stuck { left: 2, .. }), "{end:?}");
+        let again = Saga::resume(&path, STEPS, &mut world, Faults::default()).unwrap();
+        assert_eq!(again.run().await.unwrap(), State::Closed(Outcome::Undone));
+        world.assert_all_or_nothing("after the second try");
+    }
+
+    #[tokio::test]
+    async fn stopped_at_any_record_and_taken_over_it_is_all_or_nothing() {
+        for failing in [None, Some(Fault::FailAfter(Step::Stop))] {
+            let mut stopped = 0;
+            for seq in 0.. {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("j");
+                let mut world = World::default();
+                let faults = Faults::new([Fault::StopAt(seq)].into_iter().chain(failing));
+                match run(&path, &mut world, faults).await {
+                    Err(ExecutorError::StoppedByFault(at)) => assert_eq!(at, seq),
+                    Ok(_) => break,
+                    Err(error) => panic!("{error}"),
+                }
+                stopped += 1;
+                // The second process is stopped as well, at its first record, and a third one ends it.
+                let steps = read_journal(&path).unwrap().len();
+                let second = Faults::new([Fault::StopAt(u32::try_from(steps).unwrap())]);
+                drop(Saga::resume(&path, STEPS, &mut world, second));
+                if !state_of(&path, &read_journal(&path).unwrap(), STEPS).unwrap().is_open() {
+                    world.assert_all_or_nothing("stopped at the last record");
+                    continue;
+                }
+                let third = Saga::resume(&path, STEPS, &mut world, Faults::default()).unwrap();
+                let end = third.run().await.unwrap();
+                assert!(!end.is_open(), "{seq}: {end:?}");
+                world.assert_all_or_nothing(&format!("stopped at record {seq}"));
+            }
+            assert!(stopped >= 9, "only {stopped} records: the loop lost its subject");
+        }
+    }
+
+    #[tokio::test]
+    async fn any_record_can_be_lost_to_a_full_disk() {
+        for failing in [None, Some(Fault::FailAfter(Step::Stop))] {
+            let mut lost = 0;
+            for seq in 1.. {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("j");
+                let mut world = World::default();
+                let faults = Faults::new([Fault::JournalFullAt(seq)].into_iter().chain(failing));
+                let is_committed = match run(&path, &mut world, faults).await {
+                    Err(ExecutorError::UndoneUnjournaled(_)) => false,
+                    Err(ExecutorError::Journal(_)) => true,
+                    Ok(_) => break,
+                    Err(error) => panic!("{error}"),
+                };
+                lost += 1;
+                world.assert_all_or_nothing(&format!("record {seq} lost"));
+                let again = Saga::resume(&path, STEPS, &mut world, Faults::default()).unwrap();
+                let outcome = if is_committed { Outcome::Done } else { Outcome::Undone };
+                assert_eq!(again.run().await.unwrap(), State::Closed(outcome), "{seq}");
+                world.assert_all_or_nothing(&format!("record {seq} lost, then taken over"));
+            }
+            assert!(lost >= 10, "only {lost} records: the loop lost its subject");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_take_over_on_a_full_disk_undoes_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut world = World::default();
+        let stopped = run(&path, &mut world, Faults::new([Fault::StopAt(5)])).await;
+        assert!(matches!(stopped, Err(ExecutorError::StoppedByFault(5))), "{stopped:?}");
+        let full = Faults::new([Fault::JournalFullAt(6)]);
+        let end = Saga::resume(&path, STEPS, &mut world, full).unwrap().run().await;
+        assert!(matches!(end, Err(ExecutorError::UndoneUnjournaled(_))), "{end:?}");
+        assert!(world.in_place.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_failed_undo_without_journal_is_not_called_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::default();
+        let faults = [Fault::JournalFullAt(5), Fault::FailUndo(Step::Create)];
+        let end = run(&dir.path().join("j"), &mut world, Faults::new(faults)).await;
+        assert!(matches!(end, Err(ExecutorError::StuckUnjournaled { .. })), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn cancelled_in_the_middle_it_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World { cancel_at: Some(Step::Capture), ..World::default() };
+        let end = run(&dir.path().join("j"), &mut world, Faults::default()).await.unwrap();
+        assert_eq!(end, State::Closed(Outcome::Undone));
+        world.assert_all_or_nothing("cancelled");
+    }
+}

@@ -1,0 +1,44 @@
+//! Faults that tests order: every step can be repeated, failed before or after its effect, its undo repeated or
+//! failed, the process stopped at any journal record, and any record lost to a full disk. They live in the executor, so a step cannot escape
+//! them. Without orders nothing here does anything.
+
+use crate::steps::Step;
+
+/// One thing to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The step is applied twice in a row.
+    Repeat(Step),
+    /// The step fails before it does anything.
+    FailBefore(Step),
+    /// The step does everything and then fails.
+    FailAfter(Step),
+    /// Every undo is carried out twice in a row.
+    RepeatUndo,
+    /// The undo of this step fails after doing everything.
+    FailUndo(Step),
+    /// The process ends, by SIGKILL to itself, right after this journal record is durable.
+    KillAt(u32),
+    /// As [`Fault::KillAt`], for tests within one process: the executor returns.
+    StopAt(u32),
+    /// This journal record cannot be written, as on a full disk.
+    JournalFullAt(u32),
+}
+
+/// The faults ordered for one run; none outside tests.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// These faults.
+    #[must_use]
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self(faults.into_iter().collect())
+    }
+
+    /// Was this one ordered?
+    #[must_use]
+    pub fn has(&self, fault: Fault) -> bool {
+        self.0.contains(&fault)
+    }
+}

@@ -1,0 +1,123 @@
+//! What a journal holds: the records, and the words in them. The names here are on disks and frozen; a fixture
+//! of every version is replayed by the tests.
+
+use jiff::Timestamp;
+use redeploy_proto::RedeployId;
+use serde::{Deserialize, Serialize};
+
+use crate::steps::{Step, StepOutput};
+
+/// The version of the journal's form. A reader refuses newer ones.
+pub const JOURNAL_VERSION: u32 = 1;
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Counts from 0.
+    pub seq: u32,
+    /// When it was written, by this host's clock.
+    pub at: Timestamp,
+    /// What happened, or is about to.
+    pub event: Event,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what", deny_unknown_fields)]
+pub enum Event {
+    /// The first record of every journal.
+    Opened {
+        /// [`JOURNAL_VERSION`] of the writer.
+        version: u32,
+        /// Whose journal it is.
+        id: RedeployId,
+        /// Which list of steps it follows.
+        kind: SagaKind,
+    },
+    /// A step is about to act.
+    Started {
+        /// The step.
+        step: Step,
+    },
+    /// A step has acted and all it did is durable.
+    Done {
+        /// The step.
+        step: Step,
+        /// What later steps, the undo and the report need of it.
+        output: StepOutput,
+    },
+    /// The saga turns back: everything started so far will be undone, the step in progress included.
+    TurnedBack {
+        /// Why.
+        reason: Reason,
+    },
+    /// A step is about to be undone.
+    Undoing {
+        /// The step.
+        step: Step,
+    },
+    /// A step has been undone.
+    Undone {
+        /// The step.
+        step: Step,
+        /// When the undo made the old container serve again, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serving_since: Option<Timestamp>,
+    },
+    /// An undo failed: a human is needed.
+    Stuck {
+        /// The step whose undo failed.
+        step: Step,
+        /// What the undo said.
+        error: String,
+    },
+    /// The point of no return: the new state is the state.
+    Committed,
+    /// Another process took over where the last one was interrupted.
+    Resumed,
+    /// Nothing is left to do.
+    Closed {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// Which list of steps a journal follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SagaKind {
+    /// A new container takes the old one's place.
+    Redeploy,
+    /// The parked container comes back.
+    Revert,
+}
+
+/// Why a saga turned back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why", deny_unknown_fields)]
+pub enum Reason {
+    /// A step failed.
+    Failed {
+        /// The step.
+        step: Step,
+        /// What it said, with its causes.
+        error: String,
+    },
+    /// The process ended in the middle: killed, crashed, powered off.
+    Interrupted,
+    /// Somebody asked it to stop.
+    Cancelled,
+}
+
+/// How a saga ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Committed and tidied up.
+    Done,
+    /// Committed; tidying up is unfinished and will be tried again.
+    DoneUntidy,
+    /// Turned back, and everything is as it was.
+    Undone,
+}

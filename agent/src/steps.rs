@@ -1,0 +1,126 @@
+//! The steps, on one screen: what each does and how it is taken back.
+//!
+//! Flows in: a [`Plan`](crate::plan::Plan) that leaves no choice, and an engine. Flows out: typed outputs for the
+//! journal. Must never decide: what is not in the plan is not done.
+//!
+//! | step      | does                                                              | undo                         |
+//! |-----------|-------------------------------------------------------------------|------------------------------|
+//! | create    | new container under a temporary name, compared with the plan      | remove it                    |
+//! | capture   | while the old one serves: archives of paths and volumes           | drop unfinished archives     |
+//! | prefill   | what was captured goes into the new container's root              | –                            |
+//! | stop      | restart policy of the old one to `no`, then stop it               | policy back, start it        |
+//! | settle    | what changed since; `.backup` copies; archives finished           | –                            |
+//! | put_data  | (revert) volumes as they were captured before the redeploy        | as they were captured now    |
+//! | swap      | old one to its parked name, new one takes the name                | the reverse                  |
+//! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
+//! | verify    | running, settled, healthy, probe answered                         | –                            |
+
+mod capture;
+mod create;
+mod crew;
+mod error;
+mod output;
+mod prefill;
+mod probe;
+mod put_data;
+mod retire;
+mod runner;
+mod settle;
+mod start;
+mod stop;
+mod swap;
+mod verify;
+
+use serde::{Deserialize, Serialize};
+
+use crate::saga::SagaKind;
+
+pub use crew::Crew;
+pub use error::StepError;
+pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
+pub use retire::{Tidied, tidy};
+pub use runner::Hands;
+pub use verify::VerifyError;
+
+/// A step's name. On disk in every journal: never renamed, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// New container under a temporary name.
+    Create,
+    /// Archives, while the old one serves.
+    Capture,
+    /// Archives into the new root.
+    Prefill,
+    /// The old one stops.
+    Stop,
+    /// What changed since.
+    Settle,
+    /// Volumes as captured at the redeploy (revert only).
+    PutData,
+    /// Names change hands.
+    Swap,
+    /// The new one starts.
+    Start,
+    /// The new one proves itself.
+    Verify,
+}
+
+impl Step {
+    /// The word people see; the same as on disk.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Capture => "capture",
+            Self::Prefill => "prefill",
+            Self::Stop => "stop",
+            Self::Settle => "settle",
+            Self::PutData => "put_data",
+            Self::Swap => "swap",
+            Self::Start => "start",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The steps of a redeploy before its commit.
+pub const REDEPLOY: &[Step] = &[
+    Step::Create,
+    Step::Capture,
+    Step::Prefill,
+    Step::Stop,
+    Step::Settle,
+    Step::Swap,
+    Step::Start,
+    Step::Verify,
+];
+
+/// The steps of a revert before its commit: the parked container is the new one, so there is nothing to create or
+/// fill but its dependents.
+pub const REVERT: &[Step] = &[
+    Step::Create,
+    Step::Capture,
+    Step::Prefill,
+    Step::Stop,
+    Step::Settle,
+    Step::PutData,
+    Step::Swap,
+    Step::Start,
+    Step::Verify,
+];
+
+/// The steps before the commit of a saga of this kind.
+#[must_use]
+pub fn steps_of(kind: SagaKind) -> &'static [Step] {
+    match kind {
+        SagaKind::Redeploy => REDEPLOY,
+        SagaKind::Revert => REVERT,
+    }
+}

@@ -1,0 +1,120 @@
+//! create: the new container, under a temporary name, never started. A revert has one already.
+//!
+//! Undo: remove it, and the volumes made for it; if it ran, what it had in the preserved paths is archived first. Proof of done: it exists, carries our label, and its inspect
+//! answer shows nothing that neither the plan nor the image nor the engine explains.
+
+use serde_json::{Value, json};
+
+use super::capture::pack_options;
+use super::runner::Runner;
+use super::{Created, StepError};
+use crate::archive::{Capture, RoundKind};
+use crate::docker::Container;
+use crate::durable;
+use crate::plan::{Incoming, Into, NewContainer, Source};
+use crate::recreate;
+
+pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
+    let plan = runner.hands.plan.clone();
+    let new = match &plan.incoming {
+        Incoming::New(new) => new,
+        Incoming::Parked { id, .. } => {
+            runner.incoming().await?;
+            return Ok(Created { container: id.clone() });
+        }
+    };
+    for name in &new.fresh_volumes {
+        runner.engine().create_volume(&json!({ "Name": name, "Labels": our_labels(runner) })).await?;
+    }
+    let container = match runner.engine().container(&new.temporary_name).await? {
+        Some(there) if runner.is_ours(&there) => there,
+        Some(_) => {
+            return Err(StepError::NameTaken { name: new.temporary_name.clone(), id: plan.id });
+        }
+        None => create(runner, new).await?,
+    };
+    connect(runner, new, &container).await?;
+    compare(runner, new, container.id()).await?;
+    Ok(Created { container: container.id().to_owned() })
+}
+
+pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    let Incoming::New(new) = &plan.incoming else { return Ok(()) };
+    if let Some(container) = runner.find_incoming().await? {
+        keep_what_it_wrote(runner, &container).await?;
+        runner.engine().remove(container.id()).await?;
+    }
+    for name in &new.fresh_volumes {
+        runner.engine().remove_volume(name).await?;
+    }
+    Ok(())
+}
+
+/// A new container that ran may have taken in what users sent it, into paths that are to be kept: the old one serves
+/// again by now, so there is time to archive them before it goes.
+async fn keep_what_it_wrote(runner: &mut Runner, container: &Container) -> Result<(), StepError> {
+    if container.started_at().starts_with("0001-01-01") || container.read_only_root() {
+        return Ok(());
+    }
+    let plan = runner.hands.plan.clone();
+    let dir = runner.hands.dir.archives();
+    durable::create_dir(&dir)?;
+    for archive in &plan.archives {
+        let stem = format!("{}.failed", archive.stem);
+        let is_root = archive.source == Source::Root { into: Into::Replace };
+        if !is_root || dir.join(format!("{stem}.tar.gz")).exists() {
+            continue;
+        }
+        let root = runner.engine().open_root(container.id()).await?;
+        let (dir, selection) = (dir.clone(), archive.selection.clone());
+        let options = pack_options(&plan.packing);
+        let work = runner.blocking(super::Step::Create, &archive.stem, move |watch| {
+            let mut capture = Capture::begin(&dir, &stem, selection, options)?;
+            capture.round(&root, RoundKind::Final, watch)?;
+            capture.finish()?;
+            Ok(())
+        });
+        work.await?;
+    }
+    Ok(())
+}
+
+async fn create(runner: &Runner, new: &NewContainer) -> Result<Container, StepError> {
+    let id = runner.engine().create(&new.temporary_name, &new.recreation.body).await?;
+    let created = runner.engine().container(&id).await?;
+    created.ok_or_else(|| StepError::ContainerGone { name: new.temporary_name.clone(), id })
+}
+
+/// The networks beyond the one given at creation; those it is on already are left alone.
+async fn connect(runner: &Runner, new: &NewContainer, container: &Container) -> Result<(), StepError> {
+    for connect in &new.recreation.connects {
+        let on = &container.raw()["NetworkSettings"]["Networks"][connect.network.as_str()];
+        if on.is_null() {
+            let engine = runner.engine();
+            engine.network_connect(&connect.network, container.id(), &connect.endpoint).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn compare(runner: &Runner, new: &NewContainer, id: &str) -> Result<(), StepError> {
+    let engine = runner.engine();
+    let mut recreation = new.recreation.clone();
+    if let Some(leader) = &runner.leader {
+        let found = engine.container(&leader.name).await?;
+        recreate::identify(&mut recreation, &leader.name, found.as_ref().map_or("", Container::id));
+    }
+    let (info, image) = (engine.info().await?, engine.image(&new.image_id).await?);
+    let gone = || StepError::ContainerGone { name: new.temporary_name.clone(), id: id.to_owned() };
+    let (created, image) = (engine.container(id).await?.ok_or_else(gone)?, image.ok_or_else(gone)?);
+    let differences = recreate::compare(&recreation, &image, &created, &info);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::Different { name: new.temporary_name.clone(), differences })
+}
+
+fn our_labels(runner: &Runner) -> Value {
+    json!({ crate::plan::REDEPLOY_LABEL: runner.plan().id.to_string() })
+}

@@ -1,0 +1,131 @@
+//! The container and its dependents as one: every step is done for all of them, in an order in which nobody leans on
+//! something that is not there, and undone in the reverse.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::runner::{Leader, Runner};
+use super::{Hands, Step, StepError, StepOutput, retire};
+use crate::plan::Plan;
+use crate::saga::{Record, Work};
+
+/// Carries out a plan and those of its dependents.
+pub struct Crew {
+    /// The container itself first.
+    runners: Vec<Runner>,
+}
+
+impl Crew {
+    /// A crew that has done nothing yet.
+    #[must_use]
+    pub fn new(hands: Hands) -> Self {
+        let leader = Leader { name: hands.plan.incoming.name_before_swap().to_owned() };
+        let dependents: Vec<Runner> = hands
+            .plan
+            .dependents
+            .iter()
+            .enumerate()
+            .map(|(index, plan)| {
+                let of_it =
+                    Hands { plan: Arc::new(plan.clone()), dir: hands.dir.dependent(index), ..hands.clone() };
+                Runner::new(of_it, Some(leader.clone()))
+            })
+            .collect();
+        let runners = std::iter::once(Runner::new(hands, None)).chain(dependents).collect();
+        Self { runners }
+    }
+
+    /// The plan that is carried out.
+    #[must_use]
+    pub fn plan(&self) -> Option<Arc<Plan>> {
+        self.runners.first().map(|runner| Arc::clone(&runner.hands.plan))
+    }
+
+    /// Positions in the order of a step: dependents stop before what they lean on, and do everything else after.
+    fn order(&self, step: Step) -> Vec<usize> {
+        let forward = 0..self.runners.len();
+        match step {
+            Step::Stop => forward.rev().collect(),
+            Step::Create
+            | Step::Capture
+            | Step::Prefill
+            | Step::Settle
+            | Step::PutData
+            | Step::Swap
+            | Step::Start
+            | Step::Verify => forward.collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl Work for Crew {
+    async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+        let mut outputs = vec![StepOutput::Nothing; self.runners.len()];
+        for position in self.order(step) {
+            let (Some(runner), Some(output)) = (self.runners.get_mut(position), outputs.get_mut(position))
+            else {
+                continue;
+            };
+            *output = runner.apply(step).await?;
+        }
+        match outputs.len() {
+            1 => Ok(outputs.remove(0)),
+            _ => Ok(StepOutput::Crew(outputs)),
+        }
+    }
+
+    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+        // A handle that any of them holds may be on a container that another undo starts.
+        self.runners.iter_mut().for_each(Runner::let_go);
+        // The container itself comes first on the way back, too.
+        let (mut serving_since, mut failed) = (None, None);
+        for position in self.order(step).into_iter().rev() {
+            let Some(runner) = self.runners.get_mut(position) else { continue };
+            match runner.undo(step).await {
+                Ok(since) => serving_since = serving_since.or(since),
+                // One that cannot be brought back must not keep the others from coming back.
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(serving_since), Err)
+    }
+
+    async fn retire(&mut self) -> Result<(), StepError> {
+        self.runners.iter_mut().for_each(Runner::let_go);
+        for runner in &mut self.runners {
+            retire::seal_archives(runner).await?;
+        }
+        match self.runners.first() {
+            Some(runner) => retire::tidy_node(&runner.hands).await,
+            None => Ok(()),
+        }
+    }
+
+    fn recall(&mut self, output: &StepOutput) {
+        let outputs = match output {
+            StepOutput::Crew(outputs) => outputs.as_slice(),
+            StepOutput::Nothing
+            | StepOutput::Created(_)
+            | StepOutput::Packed(_)
+            | StepOutput::Stopped(_)
+            | StepOutput::Settled(_)
+            | StepOutput::Started(_) => std::slice::from_ref(output),
+        };
+        for (runner, output) in self.runners.iter_mut().zip(outputs) {
+            runner.recall(output);
+        }
+    }
+
+    fn on_record(&mut self, record: &Record) {
+        if let Some(runner) = self.runners.first() {
+            runner.hands.audience.record(record);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.runners.first().is_some_and(|runner| runner.hands.cancel.is_cancelled())
+    }
+}

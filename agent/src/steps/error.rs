@@ -1,0 +1,114 @@
+//! Why a step failed, in words that name the container, the path and the way out.
+
+use redeploy_proto::RedeployId;
+
+use super::verify::VerifyError;
+use crate::archive::{ArchiveError, ManifestError};
+use crate::docker::EngineError;
+use crate::durable::DurableError;
+use crate::recreate::Difference;
+use crate::rootfs::RootError;
+
+/// A step or its undo failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The engine did not do what was asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Packing, unpacking or checking an archive failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The list of archives cannot be read or written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A container's or volume's file system refused.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Our own files refused.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// The new container did not prove itself.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The engine made another container than the plan says.
+    #[error("the engine created {name} otherwise than planned: {}", list(.differences))]
+    Different {
+        /// The new container.
+        name: String,
+        /// What differs, and cannot be explained by the image or the engine.
+        differences: Vec<Difference>,
+    },
+    /// Somebody else's container has the name we need.
+    #[error("container {name} already exists and is not of redeploy {id}: remove or rename it")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// This redeploy.
+        id: RedeployId,
+    },
+    /// One of our two containers is gone.
+    #[error("container {name} ({id}) no longer exists: somebody removed it during the redeploy")]
+    ContainerGone {
+        /// What it is called.
+        name: String,
+        /// Its id.
+        id: String,
+    },
+    /// One of our two containers is not in the state we left it in.
+    #[error(
+        "container {name} {found}, expected it {expected}: somebody else acted on it during the redeploy"
+    )]
+    Interfered {
+        /// What it is called.
+        name: String,
+        /// What it does.
+        found: String,
+        /// What it should do.
+        expected: &'static str,
+    },
+    /// An archive that the plan counts on is not listed.
+    #[error("archive {stem} is not listed in {manifest}: it was removed, or the redeploy that made it was pruned", manifest = manifest.display())]
+    NoArchive {
+        /// The archive.
+        stem: String,
+        /// Where it should be.
+        manifest: std::path::PathBuf,
+    },
+    /// Work on another thread ended abnormally.
+    #[error("the work on {what} ended abnormally")]
+    Panicked {
+        /// What was worked on.
+        what: String,
+    },
+    /// An earlier step's output is not known.
+    #[error("step {step} cannot go on: the output of an earlier step is missing")]
+    Missing {
+        /// The step.
+        step: super::Step,
+    },
+    /// Somebody asked us to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// A test ordered this failure.
+    #[error("failed by order of a test")]
+    OrderedByTest,
+}
+
+impl StepError {
+    /// Does the engine not answer at all, so that the same may succeed a moment later?
+    #[must_use]
+    pub fn is_engine_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine(
+                EngineError::Unreachable { .. }
+                    | EngineError::BadAnswer { .. }
+                    | EngineError::TimedOut { .. }
+            )
+        )
+    }
+}
+
+fn list(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

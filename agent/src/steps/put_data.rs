@@ -1,0 +1,109 @@
+//! put_data (revert only): volumes become what they were when the redeploy captured them. Today's data was
+//! archived by the steps before, so nothing more is kept aside.
+//!
+//! Undo: volumes become what they were today. Proof of done: a second pass finds nothing to do.
+
+use super::runner::Runner;
+use super::{Step, StepError, capture};
+use crate::archive::{ArchiveLine, Aside, Manifest, put_back};
+use crate::docker::Container;
+use crate::paths::RedeployDir;
+use crate::plan::Source;
+
+pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    for put in &plan.put_data {
+        let from = runner.hands.data.redeploy(put.from);
+        let line = line_of(&from, &put.stem)?;
+        restore(runner, Step::PutData, &from, line, &put.today, None).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
+    if is_undone_already(runner).await? {
+        return Ok(());
+    }
+    let plan = runner.hands.plan.clone();
+    let here = runner.hands.dir.clone();
+    for put in &plan.put_data {
+        let line = line_of(&here, &put.today)?;
+        restore(runner, Step::PutData, &here, line, &put.today, None).await?;
+    }
+    Ok(())
+}
+
+/// Puts every volume that the new container may have written to back as this saga captured it. What it wrote is kept
+/// as `STEM.failed.tar.gz` among this saga's archives.
+pub(super) async fn put_back_shared(runner: &mut Runner) -> Result<(), StepError> {
+    if is_undone_already(runner).await? {
+        return Ok(());
+    }
+    let plan = runner.hands.plan.clone();
+    let here = runner.hands.dir.clone();
+    for archive in &plan.archives {
+        let shared = match archive.source {
+            Source::Root { .. } => false,
+            Source::Volume { shared, .. } | Source::Bind { shared, .. } => shared,
+        };
+        if shared {
+            let line = line_of(&here, &archive.stem)?;
+            let failed_stem = Some(format!("{}.failed", archive.stem));
+            restore(runner, Step::Start, &here, line, &archive.stem, failed_stem).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Was this undone before, by somebody who could not journal it (a full disk, or a human with the recovery sheet)? The
+/// list of archives goes with `capture`'s undo and the old container starts with `stop`'s; both come after ours. Volumes
+/// are not touched under a container that runs: what it wrote since would be lost.
+async fn is_undone_already(runner: &Runner) -> Result<bool, StepError> {
+    let is_gone = matches!(runner.hands.dir.manifest().try_exists(), Ok(false));
+    let outgoing = runner.engine().container(&runner.plan().outgoing.id).await?;
+    let before = &runner.plan().outgoing;
+    // One that looped was started by its policy until it was stopped; any other start is somebody's.
+    let has_run =
+        |now: &Container| now.is_alive() || (now.started_at() != before.started_at && !before.crash_looping);
+    let is_taken_up = outgoing.is_some_and(|now| has_run(&now));
+    if is_taken_up {
+        tracing::warn!(
+            container = runner.plan().node,
+            "the old container has run since: its volumes stay as they are"
+        );
+    }
+    Ok(is_gone || is_taken_up)
+}
+
+/// Makes the volume that this saga archived as `stem` what `line`, an archive in `from`, says. With `failed_stem` what
+/// differs is first archived under that stem, among this saga's archives.
+async fn restore(
+    runner: &Runner,
+    step: Step,
+    from: &RedeployDir,
+    line: ArchiveLine,
+    stem: &str,
+    failed_stem: Option<String>,
+) -> Result<(), StepError> {
+    let engine = runner.engine();
+    let source =
+        runner.plan().archives.iter().find(|archive| archive.stem == stem).map(|found| &found.source);
+    let root = match source {
+        Some(Source::Volume { name, .. }) => engine.open_volume(name).await?,
+        Some(Source::Bind { path, .. }) => engine.open_host_dir(path).await?,
+        Some(Source::Root { .. }) | None => return Err(StepError::Missing { step }),
+    };
+    let (dir, here) = (from.archives(), runner.hands.dir.archives());
+    let options = capture::pack_options(&runner.plan().packing);
+    let work = runner.blocking(step, stem, move |watch| {
+        let aside = failed_stem.as_deref().map(|stem| Aside { dir: &here, stem, options: &options });
+        Ok(put_back(&dir, &line, &root, aside, watch)?)
+    });
+    work.await.map(drop)
+}
+
+fn line_of(dir: &RedeployDir, stem: &str) -> Result<ArchiveLine, StepError> {
+    let manifest = Manifest::load(&dir.manifest())?;
+    let line = manifest.archive(stem).cloned();
+    line.ok_or_else(|| StepError::NoArchive { stem: stem.to_owned(), manifest: dir.manifest() })
+}

@@ -1,0 +1,110 @@
+//! retire, after the commit and forward only: archives are sealed, parked containers and archives that retention
+//! no longer holds go.
+
+use jiff::Timestamp;
+
+use super::runner::Runner;
+use super::{Hands, StepError};
+use crate::archive::{Manifest, seal};
+use crate::docker::Engine;
+use crate::durable;
+use crate::history::{self, Entry};
+use crate::paths::{DataDir, RedeployDir};
+use crate::plan::Plan;
+use crate::retention::{Kept, Retention, ToGo};
+
+pub(super) async fn tidy_node(hands: &Hands) -> Result<(), StepError> {
+    tidy(hands.engine.as_ref(), &hands.data, &hands.plan.node, hands.retention).await.map(drop)
+}
+
+pub(super) async fn seal_archives(runner: &mut Runner) -> Result<(), StepError> {
+    let dir = runner.hands.dir.clone();
+    let manifest = Manifest::load(&dir.manifest())?;
+    for archive in &manifest.archives {
+        let (archives, line, file) = (dir.archives(), archive.clone(), dir.manifest());
+        let work = runner.blocking(super::Step::Settle, &archive.stem, move |watch| {
+            let sealed = seal(&archives, &line, watch)?;
+            let mut manifest = Manifest::load(&file)?;
+            if let Some(line) = manifest.archives.iter_mut().find(|line| line.stem == sealed.stem) {
+                *line = sealed;
+            }
+            manifest.store(&file)?;
+            Ok(())
+        });
+        work.await?;
+    }
+    Ok(())
+}
+
+/// What retention let go of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Parked containers removed, by name.
+    pub containers: Vec<String>,
+    /// Redeploys whose archives were removed.
+    pub archives: Vec<redeploy_proto::RedeployId>,
+}
+
+/// Removes what retention no longer holds of one node.
+///
+/// # Errors
+/// [`StepError`]; what is left is tried again the next time.
+pub async fn tidy(
+    engine: &dyn Engine,
+    data: &DataDir,
+    node: &str,
+    retention: Retention,
+) -> Result<Tidied, StepError> {
+    let entries = history::of_node(data, node);
+    let mut kept = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.has_ended() || entry.is_committed()) {
+        kept.push(Kept {
+            id: entry.plan.id,
+            ended_at: entry.last_at(),
+            has_parked: is_parked_by(engine, &entry.plan).await?,
+            has_archives: holds_anything(entry),
+        });
+    }
+    let to_go = retention.decide(&kept, Timestamp::now());
+    carry_out(engine, &entries, &to_go).await
+}
+
+/// Archives, or what a failed new container had written; of the container or a dependent.
+fn holds_anything(entry: &Entry) -> bool {
+    let dependents = (0..entry.plan.dependents.len()).map(|index| entry.dir.dependent(index));
+    let holds =
+        |dir: RedeployDir| std::fs::read_dir(dir.archives()).is_ok_and(|mut names| names.next().is_some());
+    std::iter::once(entry.dir.clone()).chain(dependents).any(holds)
+}
+
+async fn carry_out(engine: &dyn Engine, entries: &[Entry], to_go: &ToGo) -> Result<Tidied, StepError> {
+    let mut tidied = Tidied::default();
+    for entry in entries.iter().filter(|entry| to_go.parked.contains(&entry.plan.id)) {
+        remove_parked(engine, &entry.plan).await?;
+        tidied.containers.push(entry.plan.outgoing.parked_name.clone());
+    }
+    for entry in entries.iter().filter(|entry| to_go.archives.contains(&entry.plan.id)) {
+        durable::remove_dir(&entry.dir.archives())?;
+        for index in 0..entry.plan.dependents.len() {
+            durable::remove_dir(&entry.dir.dependent(index).archives())?;
+        }
+        tidied.archives.push(entry.plan.id);
+    }
+    Ok(tidied)
+}
+
+/// Does the container that this plan parked still stand parked, under our name?
+async fn is_parked_by(engine: &dyn Engine, plan: &Plan) -> Result<bool, StepError> {
+    let found = engine.container(&plan.outgoing.id).await?;
+    Ok(found.is_some_and(|container| container.name() == plan.outgoing.parked_name))
+}
+
+/// Removes the container that this plan parked, if it still is parked.
+async fn remove_parked(engine: &dyn Engine, plan: &Plan) -> Result<(), StepError> {
+    for plan in std::iter::once(plan).chain(&plan.dependents) {
+        if is_parked_by(engine, plan).await? {
+            engine.remove(&plan.outgoing.id).await?;
+        }
+    }
+    Ok(())
+}

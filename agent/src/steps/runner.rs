@@ -1,0 +1,219 @@
+//! Carries the orders for one container to the step files, and holds what is open between steps: archives being
+//! packed and directory handles. Nothing in here is needed after a crash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Created, Packed, Settled, Step, StepError, StepOutput, capture, create, prefill, put_data, settle, start,
+    stop, swap, verify,
+};
+use crate::archive::{ArchiveError, Capture, ImageNames, Watch};
+use crate::docker::{Container, Engine};
+use crate::paths::{DataDir, RedeployDir};
+use crate::plan::{Incoming, Plan};
+use crate::progress::Audience;
+use crate::rootfs::Root;
+
+/// What a step works with: fixed for the whole saga.
+#[derive(Clone)]
+pub struct Hands {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// All data.
+    pub data: DataDir,
+    /// This saga's directory.
+    pub dir: RedeployDir,
+    /// Set when somebody asks to stop.
+    pub cancel: CancellationToken,
+    /// Who is told.
+    pub audience: Arc<dyn Audience>,
+    /// How parked containers and archives are kept.
+    pub retention: crate::retention::Retention,
+}
+
+/// The container that a dependent leans on.
+#[derive(Debug, Clone)]
+pub(super) struct Leader {
+    /// The name of the one that takes over, before the swap.
+    pub(super) name: String,
+}
+
+/// Outputs of steps that later steps and undos look at.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) created: Option<Created>,
+    pub(super) settled: Option<Settled>,
+    /// Has this process ordered the stop? Then a stopped container is what was wanted.
+    pub(super) stop_ordered: bool,
+    /// Has this process ordered the start?
+    pub(super) start_ordered: bool,
+}
+
+/// An archive being packed.
+pub(super) struct OpenArchive {
+    pub(super) capture: Capture,
+    pub(super) root: Root,
+    pub(super) packed: super::output::PackedArchive,
+}
+
+/// What is open between `capture` and `settle`.
+#[derive(Default)]
+pub(super) struct Open {
+    pub(super) archives: BTreeMap<String, OpenArchive>,
+    pub(super) old_root: Option<Root>,
+    pub(super) new_root: Option<Root>,
+    pub(super) image_names: Option<ImageNames>,
+}
+
+/// Applies and undoes the steps of one plan.
+pub(super) struct Runner {
+    pub(super) hands: Hands,
+    /// Whom this container leans on, if it is a dependent.
+    pub(super) leader: Option<Leader>,
+    pub(super) known: Known,
+    pub(super) open: Open,
+    going_back: bool,
+}
+
+impl Runner {
+    /// A runner that has done nothing yet.
+    pub(super) fn new(hands: Hands, leader: Option<Leader>) -> Self {
+        Self { hands, leader, known: Known::default(), open: Open::default(), going_back: false }
+    }
+
+    pub(super) fn engine(&self) -> &dyn Engine {
+        self.hands.engine.as_ref()
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.hands.plan
+    }
+
+    /// Lets go of everything that is open: a root handle must be gone before its container starts.
+    pub(super) fn let_go(&mut self) {
+        self.open = Open::default();
+    }
+
+    /// The container that serves now.
+    pub(super) async fn outgoing(&self) -> Result<Container, StepError> {
+        let id = &self.plan().outgoing.id;
+        self.engine().container(id).await?.ok_or_else(|| self.gone(&self.plan().node, id))
+    }
+
+    /// The container that takes over, if it exists.
+    pub(super) async fn find_incoming(&self) -> Result<Option<Container>, StepError> {
+        match (&self.plan().incoming, &self.known.created) {
+            (Incoming::Parked { id, .. }, _) => Ok(self.engine().container(id).await?),
+            (Incoming::New(_), Some(created)) => Ok(self.engine().container(&created.container).await?),
+            (Incoming::New(new), None) => {
+                // `create` was interrupted before its output was journaled: the name and our label find it.
+                let found = self.engine().container(&new.temporary_name).await?;
+                Ok(found.filter(|container| self.is_ours(container)))
+            }
+        }
+    }
+
+    /// The container that takes over.
+    pub(super) async fn incoming(&self) -> Result<Container, StepError> {
+        let name = self.plan().incoming.name_before_swap();
+        self.find_incoming().await?.ok_or_else(|| self.gone(name, "new container"))
+    }
+
+    /// Was this container created by this redeploy?
+    pub(super) fn is_ours(&self, container: &Container) -> bool {
+        container.label(crate::plan::REDEPLOY_LABEL) == Some(self.plan().id.to_string().as_str())
+    }
+
+    /// Is this an undo?
+    pub(super) fn is_going_back(&self) -> bool {
+        self.going_back
+    }
+
+    /// On the way forward, a request to stop ends a long wait.
+    pub(super) fn stop_if_cancelled(&self) -> Result<(), StepError> {
+        if !self.going_back && self.hands.cancel.is_cancelled() { Err(StepError::Cancelled) } else { Ok(()) }
+    }
+
+    fn gone(&self, name: &str, id: &str) -> StepError {
+        StepError::ContainerGone { name: name.to_owned(), id: id.to_owned() }
+    }
+
+    /// Runs blocking work on another thread, tells the audience how far it is, and hands the cancel flag on:
+    /// on the way forward only, because an undo is never cut short.
+    pub(super) async fn blocking<T, F>(&self, step: Step, what: &str, work: F) -> Result<T, StepError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Watch) -> Result<T, StepError> + Send + 'static,
+    {
+        let watch = Arc::new(Watch::default());
+        let for_thread = Arc::clone(&watch);
+        let mut task = tokio::task::spawn_blocking(move || work(&for_thread));
+        let mut tick = tokio::time::interval(crate::progress::TICK);
+        let result = loop {
+            tokio::select! {
+                result = &mut task => break result,
+                _ = tick.tick() => self.hands.audience.progress(step, what, watch.bytes(), watch.files()),
+                () = self.hands.cancel.cancelled(), if !self.going_back && !watch.is_cancelled() => watch.cancel(),
+            }
+        };
+        match result {
+            Ok(Err(StepError::Archive(ArchiveError::Cancelled))) => Err(StepError::Cancelled),
+            Ok(result) => result,
+            Err(_) => Err(StepError::Panicked { what: what.to_owned() }),
+        }
+    }
+}
+
+impl Runner {
+    /// Does a step.
+    pub(super) async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+        match step {
+            Step::Create => create::apply(self).await.map(StepOutput::Created),
+            Step::Capture => capture::apply(self).await.map(StepOutput::Packed),
+            Step::Prefill => prefill::apply(self).await.map(StepOutput::Packed),
+            Step::Stop => stop::apply(self).await.map(StepOutput::Stopped),
+            Step::Settle => settle::apply(self).await.map(StepOutput::Settled),
+            Step::PutData => put_data::apply(self).await.map(|()| StepOutput::Nothing),
+            Step::Swap => swap::apply(self).await.map(|()| StepOutput::Nothing),
+            Step::Start => start::apply(self).await.map(StepOutput::Started),
+            Step::Verify => verify::apply(self).await.map(|()| StepOutput::Nothing),
+        }
+    }
+
+    /// Takes a step back.
+    pub(super) async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+        self.going_back = true;
+        self.let_go();
+        match step {
+            Step::Create => create::undo(self).await.map(|()| None),
+            Step::Capture => capture::undo(self).await.map(|()| None),
+            Step::Stop => stop::undo(self).await,
+            Step::PutData => put_data::undo(self).await.map(|()| None),
+            Step::Swap => swap::undo(self).await.map(|()| None),
+            Step::Start => start::undo(self).await.map(|()| None),
+            // What they did is in the new container and in archives, and goes with those.
+            Step::Prefill | Step::Settle => Ok(None),
+            // It only looked.
+            Step::Verify => Ok(None),
+        }
+    }
+
+    /// Remembers what later steps and undos look at.
+    pub(super) fn recall(&mut self, output: &StepOutput) {
+        match output {
+            StepOutput::Created(created) => self.known.created = Some(created.clone()),
+            StepOutput::Settled(settled) => self.known.settled = Some(settled.clone()),
+            StepOutput::Packed(Packed { .. })
+            | StepOutput::Stopped(_)
+            | StepOutput::Started(_)
+            | StepOutput::Crew(_)
+            | StepOutput::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! start: the new container starts; downtime ends. One that takes the place of a stopped container stays stopped.
+//!
+//! Undo: it is stopped, its last words and exit code are kept, and volumes it may have written to become what they
+//! were (what it wrote is kept as `*.failed.tar.gz`). Proof of done: the engine says it was started.
+
+use super::runner::Runner;
+use super::{Started, StepError, put_data, stop};
+use crate::docker::{Container, RunState};
+use crate::durable;
+use crate::explain::explain;
+use crate::plan::Incoming;
+
+/// How much of a failed container's output is kept.
+const LOG_LINES: u32 = 200;
+
+pub(super) async fn apply(runner: &mut Runner) -> Result<Started, StepError> {
+    let plan = runner.hands.plan.clone();
+    let incoming = runner.incoming().await?;
+    if incoming.is_alive() && !runner.known.start_ordered {
+        return Err(StepError::Interfered {
+            name: plan.incoming.name_before_swap().to_owned(),
+            found: "runs already".into(),
+            expected: "not started",
+        });
+    }
+    if let Incoming::Parked { restart_policy, .. } = &plan.incoming {
+        runner.engine().set_restart_policy(incoming.id(), restart_policy).await?;
+    }
+    if !plan.outgoing.alive {
+        return Ok(Started { at: None });
+    }
+    runner.known.start_ordered = true;
+    runner.engine().start(incoming.id()).await?;
+    Ok(Started { at: Some(jiff::Timestamp::now()) })
+}
+
+pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    let incoming = runner.find_incoming().await?;
+    // One that somebody removed may have run before.
+    let may_have_run = incoming.as_ref().is_none_or(|incoming| was_started(incoming, &plan.incoming));
+    if let Some(incoming) = incoming {
+        let stopped = stop::stop_for_good(runner, incoming.id()).await;
+        if stopped.is_err() && is_removed(runner).await? {
+            return put_back_if_ran(runner, may_have_run).await;
+        }
+        stopped?;
+        if may_have_run {
+            keep_last_words(runner, incoming.id()).await;
+        }
+    }
+    put_back_if_ran(runner, may_have_run).await
+}
+
+async fn put_back_if_ran(runner: &mut Runner, may_have_run: bool) -> Result<(), StepError> {
+    if may_have_run { put_data::put_back_shared(runner).await } else { Ok(()) }
+}
+
+/// Has somebody else removed it meanwhile? A removal that is under way is waited for: until then it has the name.
+async fn is_removed(runner: &Runner) -> Result<bool, StepError> {
+    match runner.find_incoming().await? {
+        None => Ok(true),
+        Some(found) if found.state() == RunState::Removing => {
+            runner.engine().remove(found.id()).await?;
+            Ok(true)
+        }
+        Some(_) => Ok(false),
+    }
+}
+
+/// Has it run in this saga? A new container has no start time before; a parked one has run before it was parked,
+/// so it counts as started.
+fn was_started(container: &Container, incoming: &Incoming) -> bool {
+    match incoming {
+        Incoming::New(_) => !container.started_at().starts_with("0001-01-01"),
+        Incoming::Parked { .. } => true,
+    }
+}
+
+/// Its last words help a human; that they cannot be had must not keep the old container from coming back.
+async fn keep_last_words(runner: &Runner, id: &str) {
+    if let Err(error) = write_last_words(runner, id).await {
+        tracing::warn!(error = explain(&error), "the failed container's last words could not be kept");
+    }
+}
+
+async fn write_last_words(runner: &Runner, id: &str) -> Result<(), StepError> {
+    let path = runner.hands.dir.failed_log();
+    if path.exists() {
+        return Ok(());
+    }
+    // Some log drivers cannot be read; that must not keep the old container from coming back.
+    let logs = match runner.engine().logs(id, LOG_LINES).await {
+        Ok(logs) => logs,
+        Err(error) => format!("(its output cannot be read: {})\n", explain(&error)),
+    };
+    let end = runner.engine().container(id).await?;
+    let (code, oom) = end.map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
+    let oom = if oom { ", killed for want of memory" } else { "" };
+    let text = format!("# exit code {code}{oom}\n{logs}");
+    Ok(durable::write(&path, text.as_bytes())?)
+}

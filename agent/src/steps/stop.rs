@@ -1,0 +1,73 @@
+//! stop: the old container's restart policy becomes `no`, then it is stopped with its own grace period. Downtime
+//! begins.
+//!
+//! Undo: policy back, started again if it ran, and seen to run. Proof of done: it does not run and could not start
+//! by itself.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::runner::Runner;
+use super::{StepError, Stopped, verify};
+use crate::docker::{Container, EngineError, RunState};
+
+pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
+    let outgoing = runner.outgoing().await?;
+    if !runner.known.stop_ordered {
+        check_same_run(runner, &outgoing)?;
+    }
+    runner.known.stop_ordered = true;
+    let asked_at = outgoing.is_alive().then(Timestamp::now);
+    stop_for_good(runner, outgoing.id()).await?;
+    let stopped = runner.outgoing().await?;
+    if stopped.is_alive() {
+        return Err(StepError::Interfered {
+            name: runner.plan().node.clone(),
+            found: "runs".into(),
+            expected: "stopped",
+        });
+    }
+    Ok(Stopped { asked_at })
+}
+
+pub(super) async fn undo(runner: &mut Runner) -> Result<Option<Timestamp>, StepError> {
+    let plan = runner.hands.plan.clone();
+    let outgoing = runner.outgoing().await?;
+    runner.engine().set_restart_policy(outgoing.id(), &plan.outgoing.restart_policy).await?;
+    if !plan.outgoing.alive {
+        return Ok(None);
+    }
+    let mut serving_since = None;
+    if outgoing.state() != RunState::Running {
+        runner.engine().start(outgoing.id()).await?;
+        serving_since = Some(Timestamp::now());
+    }
+    if !plan.outgoing.crash_looping {
+        verify::came_back(runner).await?;
+    }
+    Ok(serving_since)
+}
+
+/// What was captured live is only right for the run it was captured from: a restart mounts the root anew.
+fn check_same_run(runner: &Runner, outgoing: &Container) -> Result<(), StepError> {
+    let plan = &runner.plan().outgoing;
+    let found = match (plan.alive, outgoing.is_alive()) {
+        _ if plan.crash_looping => return Ok(()),
+        (true, false) => "has stopped",
+        (false, true) => "has been started",
+        (true, true) if outgoing.state() == RunState::Restarting => "has ended and is being restarted",
+        (true, true) if outgoing.started_at() != plan.started_at => "has been restarted",
+        (true, true) | (false, false) => return Ok(()),
+    };
+    let name = runner.plan().node.clone();
+    Err(StepError::Interfered { name, found: found.into(), expected: "left alone while it was captured" })
+}
+
+/// The policy first, so that nothing brings the container back once it is stopped. One that ends again and again
+/// refuses that at the very instant it ends; stopped, it takes it.
+pub(super) async fn stop_for_good(runner: &Runner, id: &str) -> Result<(), EngineError> {
+    let never = json!({ "Name": "no" });
+    let refused = runner.engine().set_restart_policy(id, &never).await.is_err();
+    runner.engine().stop(id, None).await?;
+    if refused { runner.engine().set_restart_policy(id, &never).await } else { Ok(()) }
+}

@@ -1,0 +1,217 @@
+//! What others do to our containers in the middle of a saga, and what an engine does when it is being restarted: on
+//! the fake engine, where the very moment can be chosen.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redeploy_agent::config::Config;
+use redeploy_agent::docker::{Behaviour, Engine, EngineError, FakeEngine, FakeImage, OnStart};
+use redeploy_agent::image::PullPolicy;
+use redeploy_agent::orders::{Agent, Refused};
+use redeploy_agent::paths::DataDir;
+use redeploy_agent::plan::{Plan, Refusal};
+use redeploy_agent::progress::{Audience, Nobody};
+use redeploy_agent::report::{Report, Verdict};
+use redeploy_agent::saga::{Event, ExecutorError, Fault, Faults, Record};
+use redeploy_agent::steps::Step;
+use redeploy_proto::RedeployId;
+use redeploy_tests::in_process::request;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+struct Room {
+    engine: FakeEngine,
+    config: Config,
+    _dir: tempfile::TempDir,
+}
+
+fn image(version: &str, config: Value, behaviour: Behaviour) -> FakeImage {
+    let conf = b"/srv/keep\n".to_vec();
+    let files =
+        vec![("/etc/jelastic/redeploy.conf".to_owned(), conf), ("/srv/keep/a".to_owned(), version.into())];
+    FakeImage { reference: format!("fake/app:{version}"), config, files, behaviour, ..FakeImage::default() }
+}
+
+/// `web` from v1 with a volume, and v2 as given.
+fn room(v1: Behaviour, v2_config: Value, v2: Behaviour) -> Room {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new(&dir.path().join("engine"));
+    engine.add_image(image("v1", json!({ "Cmd": ["/bin/app"] }), v1));
+    engine.add_image(image("v2", v2_config, v2));
+    let host = json!({ "Binds": ["web-data:/data"], "RestartPolicy": { "Name": "always" } });
+    engine.add_container("web", "fake/app:v1", json!({ "HostConfig": host })).unwrap();
+    let mut config = Config::built_in();
+    config.data_dir = dir.path().join("data");
+    config.settle_time = Duration::ZERO;
+    config.disk_headroom_bytes = 0;
+    Room { engine, config, _dir: dir }
+}
+
+fn plain() -> Room {
+    room(Behaviour::default(), json!({ "Cmd": ["/bin/app"] }), Behaviour::default())
+}
+
+impl Room {
+    fn agent(&self, audience: Arc<dyn Audience>, faults: &[Fault]) -> Agent {
+        Agent {
+            engine: Arc::new(self.engine.clone()),
+            data: DataDir::new(&self.config.data_dir),
+            config: self.config.clone(),
+            audience,
+            cancel: CancellationToken::new(),
+            faults: Faults::new(faults.iter().copied()),
+        }
+    }
+
+    async fn redeploy(&self, audience: Arc<dyn Audience>, faults: &[Fault]) -> Result<Report, Refused> {
+        let agent = self.agent(audience, faults);
+        agent.redeploy(RedeployId::generate(), &request("web", "fake/app:v2"), PullPolicy::Never, None).await
+    }
+
+    fn volume_file(&self, name: &str) -> PathBuf {
+        self.engine.volume_dir("web-data").join(name)
+    }
+
+    /// v1 serves, alone.
+    async fn assert_old_serves(&self) {
+        assert_eq!(self.engine.running(), ["web"]);
+        assert_eq!(self.engine.names_of_all(), ["web"]);
+        let web = self.engine.container("web").await.unwrap().unwrap();
+        assert_eq!(web.image_reference(), "fake/app:v1");
+        assert_eq!(web.restart_policy()["Name"], "always");
+    }
+}
+
+fn away() -> EngineError {
+    EngineError::Unreachable {
+        socket: "/var/run/docker.sock".into(),
+        action: "answer".into(),
+        source: "being restarted".into(),
+    }
+}
+
+/// Does something when a record has become durable.
+struct When<F>(F);
+
+impl<F: Fn(&Event) + Send + Sync> Audience for When<F> {
+    fn pulling(&self, _: &str, _: u64, _: u64) {}
+    fn plan(&self, _: &Plan) {}
+    fn record(&self, record: &Record) {
+        (self.0)(&record.event);
+    }
+    fn progress(&self, _: Step, _: &str, _: u64, _: u64) {}
+    fn report(&self, _: &Report) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_waits_for_an_engine_that_is_being_restarted() {
+    let room = plain();
+    let engine = room.engine.clone();
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::TurnedBack { .. }) {
+            for method in ["stop", "rename", "start", "remove"] {
+                engine.fail_next(method, away());
+            }
+        }
+    });
+    let report = room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Start)]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_restarts_while_we_capture_is_noticed_and_undone() {
+    let room = plain();
+    let engine = room.engine.clone();
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Done { step: Step::Capture, .. }) {
+            engine.simulate_daemon_restart().unwrap();
+        }
+    });
+    let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    assert!(report.failure.unwrap().reason.contains("restarted"));
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_old_one_wrote_after_somebody_started_it_again_is_never_put_back() {
+    let room = plain();
+    #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+    let write = |text: &str| std::fs::write(room.volume_file("rows"), text).unwrap();
+    write("then");
+    // Stopped right after the new one was started; a human follows the recovery sheet, and the service goes on.
+    let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+    let mut stopped_at = None;
+    for seq in 0..40 {
+        match room.redeploy(Arc::new(Nobody), &[Fault::StopAt(seq), Fault::FailAfter(Step::Verify)]).await {
+            Err(Refused::Executor(ExecutorError::StoppedByFault(_))) => {}
+            other => panic!("{other:?}"),
+        }
+        if room.engine.container(&id).await.unwrap().unwrap().name() != "web" {
+            stopped_at = Some(seq);
+            break;
+        }
+        room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+    }
+    assert!(stopped_at.is_some(), "the swap was never reached");
+    let new = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+    room.engine.start(&new).await.unwrap();
+    room.engine.stop(&new, None).await.unwrap();
+    room.engine.rename(&new, "aside").await.unwrap();
+    room.engine.rename(&id, "web").await.unwrap();
+    room.engine.start(&id).await.unwrap();
+    write("days later");
+    let reports = room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].verdict, Verdict::Undone, "{reports:#?}");
+    assert_eq!(std::fs::read_to_string(room.volume_file("rows")).unwrap(), "days later");
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_loops_is_redeployed_and_a_failure_leaves_it_as_it_was() {
+    let looping = Behaviour { on_start: OnStart::ExitsWith(1), ..Behaviour::default() };
+    let room = room(looping, json!({ "Cmd": ["/bin/app"] }), Behaviour::default());
+    let report = room.redeploy(Arc::new(Nobody), &[Fault::FailAfter(Step::Verify)]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    let report = room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
+    let web = room.engine.container("web").await.unwrap().unwrap();
+    assert!(web.is_alive() && web.image_reference().starts_with("fake/app:v2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_of_the_new_image_over_a_kept_path_is_refused() {
+    let config = json!({ "Cmd": ["/bin/app"], "Volumes": { "/srv": {} } });
+    let room = room(Behaviour::default(), config, Behaviour::default());
+    let Err(Refused::Checks(refusals)) = room.redeploy(Arc::new(Nobody), &[]).await else {
+        panic!("it was not refused");
+    };
+    let hidden = Refusal::Hidden { path: "/srv/keep".into(), target: "/srv".into() };
+    assert_eq!(refusals, [hidden]);
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_failed_new_one_took_in_is_kept_beside_what_was_captured() {
+    let writes =
+        vec![("/srv/keep/upload".to_owned(), b"precious".to_vec()), ("/data/row".into(), b"row".to_vec())];
+    let behaviour = Behaviour { writes_on_start: writes, ..Behaviour::default() };
+    let room = room(Behaviour::default(), json!({ "Cmd": ["/bin/app"] }), behaviour);
+    let report = room.redeploy(Arc::new(Nobody), &[Fault::FailAfter(Step::Verify)]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    room.assert_old_serves().await;
+    let archives = DataDir::new(&room.config.data_dir).redeploy(report.id).archives();
+    for (stem, holds) in [("paths.failed", "precious"), ("volume-0-web-data.failed", "row")] {
+        let file = std::fs::File::open(archives.join(format!("{stem}.tar.gz"))).unwrap();
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(file), &mut text).unwrap();
+        assert!(String::from_utf8_lossy(&text).contains(holds), "{stem}");
+    }
+    assert!(archives.join("volume-0-web-data.tar.gz").exists(), "what the difference is to");
+    assert!(!room.volume_file("row").exists());
+}

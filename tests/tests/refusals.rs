@@ -1,0 +1,12 @@
+//! Orders that are refused: the reason is told, and nothing was touched.
+
+#![expect(clippy::disallowed_methods, reason = "a test starts programs as a person at a shell does")]
+
+#[path = "refusals/containers.rs"]
+mod containers;
+#[path = "refusals/hosts.rs"]
+mod hosts;
+#[path = "refusals/images.rs"]
+mod images;
+#[path = "refusals/untouched.rs"]
+mod untouched;

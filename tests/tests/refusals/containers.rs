@@ -1,0 +1,114 @@
+//! Containers that must not, or cannot, be redeployed as they are.
+
+use anyhow::{Result, ensure};
+use redeploy_tests::images;
+use redeploy_tests::operator::Operator;
+use redeploy_tests::sandbox::Sandbox;
+
+use crate::untouched::{redeploy_refused, refused};
+
+/// After Capture began: something is there to be taken over.
+const IN_THE_MIDDLE: u32 = 3;
+
+#[test]
+fn a_container_that_is_not_there() -> Result<()> {
+    let sandbox = Sandbox::new("no such")?;
+    let other = sandbox.run("other", &[], &images::busybox_v1()?, &[])?;
+    let missing = sandbox.name("web");
+    redeploy_refused(&sandbox, &missing, &images::busybox_v2()?, &["no container", &missing])?;
+    let operator = Operator::new(&sandbox)?;
+    refused(&sandbox, &["no container", &missing], || operator.revert(&missing, &[]))?;
+    refused(&sandbox, &["no parked container"], || operator.revert(&other, &[]))
+}
+
+#[test]
+fn a_paused_container() -> Result<()> {
+    let sandbox = Sandbox::new("paused")?;
+    let web = sandbox.run("web", &[], &images::busybox_v1()?, &[])?;
+    sandbox.docker().call(&["pause", &web])?;
+    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["is paused", "docker unpause"])?;
+    sandbox.docker().call(&["unpause", &web])?;
+    Operator::new(&sandbox)?.redeploy(&web, &images::busybox_v2()?, &[])?.done()?;
+    Ok(())
+}
+
+#[test]
+fn a_container_that_its_stop_would_delete() -> Result<()> {
+    let sandbox = Sandbox::new("auto remove")?;
+    let web = sandbox.run("web", &["--rm"], &images::busybox_v1()?, &[])?;
+    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["--rm"])
+}
+
+#[test]
+fn a_task_of_a_swarm_service() -> Result<()> {
+    let sandbox = Sandbox::new("swarm task")?;
+    // The engine marks tasks with this label, and that is how they are known.
+    let options = ["--label", "com.docker.swarm.task.id=abc"];
+    let web = sandbox.run("web", &options, &images::busybox_v1()?, &[])?;
+    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["swarm service", "update the service"])
+}
+
+#[test]
+fn a_container_with_an_unfinished_redeploy() -> Result<()> {
+    let sandbox = Sandbox::new("unfinished")?;
+    let v2 = images::busybox_v2()?;
+    let web = sandbox.run("web", &[], &images::busybox_v1()?, &[])?;
+    let operator = Operator::new(&sandbox)?;
+    operator.redeploy_killed_at(&web, &v2, IN_THE_MIDDLE)?;
+    redeploy_refused(&sandbox, &web, &v2, &["unfinished redeploy", "recover"])?;
+    refused(&sandbox, &["no parked container"], || operator.revert(&web, &[]))?;
+    operator.recover()?.undone()?;
+    ensure!(sandbox.containers()? == [web.as_str()]);
+    operator.redeploy(&web, &v2, &[])?.done()?;
+    Ok(())
+}
+
+#[test]
+fn a_preserve_list_that_cannot_be_read() -> Result<()> {
+    let sandbox = Sandbox::new("list")?;
+    let docker = sandbox.docker();
+    for (short, make) in [("directory", "mkdir"), ("fifo", "mkfifo")] {
+        let web = sandbox.run(short, &[], &images::busybox_v1()?, &[])?;
+        let applet = ["/bin/busybox", make, "/etc/jelastic/redeploy.conf"];
+        docker.exec(&web, &["/bin/busybox", "mkdir", "/etc/jelastic"])?;
+        docker.exec(&web, &applet)?;
+        redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["preserve list", "cannot be read"])?;
+    }
+    // A link that leads round in circles names no file either.
+    let web = sandbox.run("loop", &[], &images::busybox_v1()?, &[])?;
+    docker.exec(&web, &["/bin/busybox", "mkdir", "/etc/jelastic"])?;
+    docker.exec(&web, &["ln", "-s", "redeploy.conf", "/etc/jelastic/redeploy.conf"])?;
+    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["preserve list", "cannot be read"])
+}
+
+#[test]
+fn a_host_port_that_somebody_else_has() -> Result<()> {
+    let sandbox = Sandbox::new("port")?;
+    let docker = sandbox.docker();
+    let (v1, v2) = (images::busybox_v1()?, images::busybox_v2()?);
+    let first = sandbox.run("first", &["--publish", "127.0.0.1::80"], &v1, &[])?;
+    let port = docker.published(&first, 80)?.port().to_string();
+    let publish = format!("127.0.0.1:{port}:80");
+    // The one that has the port by chance is gone; one that has it by order stands still; a third takes it.
+    docker.call(&["rm", "--force", &first])?;
+    let web = sandbox.create("web", &["--publish", &publish], &v1, &[])?;
+    let holder = sandbox.run("holder", &["--publish", &publish], &v1, &[])?;
+    redeploy_refused(&sandbox, &web, &v2, &["host port", &port, &holder])?;
+    // The holder itself may be redeployed: it gives the port up first.
+    Operator::new(&sandbox)?.redeploy(&holder, &v2, &[])?.done()?;
+    ensure!(docker.published(&holder, 80)?.port().to_string() == port);
+    Ok(())
+}
+
+#[test]
+fn a_container_that_another_agent_works_on() -> Result<()> {
+    let sandbox = Sandbox::new("lock")?;
+    let web = sandbox.run("web", &[], &images::busybox_v1()?, &[])?;
+    std::fs::create_dir_all(sandbox.data_dir())?;
+    let lock = redeploy_agent::lock::Lock::take(&redeploy_agent::paths::DataDir::new(sandbox.data_dir()))?;
+    let own = std::process::id().to_string();
+    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["another redeploy-agent", &own])?;
+    drop(lock);
+    Operator::new(&sandbox)?.redeploy(&web, &images::busybox_v2()?, &[])?.done()?;
+    Ok(())
+}
