@@ -22,6 +22,9 @@ use crate::history;
 use crate::paths::DataDir;
 use crate::recreate::NetworkRecord;
 
+/// How often the engine is asked what changed in a container.
+const DIFF_TRIES: u32 = 4;
+
 /// Everything that was seen.
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -45,8 +48,8 @@ pub struct Observed {
     pub mounted_on_use: Vec<String>,
     /// Bind-mounted host paths that are directories and can be opened here.
     pub open_binds: Vec<String>,
-    /// What differs from its image.
-    pub changes: Vec<Change>,
+    /// What differs from its image, or why the engine could not say.
+    pub changes: Result<Vec<Change>, String>,
     /// A redeploy or revert of it that has not ended.
     pub unfinished: Option<RedeployId>,
     /// Is it parked by an earlier redeploy?
@@ -111,7 +114,7 @@ pub async fn observe(
         networks: networks(engine.as_ref(), &container).await?,
         network_record: network_record(engine.as_ref(), &container).await?,
         containers: engine.containers().await?,
-        changes: engine.diff(container.id()).await?,
+        changes: changes(engine.as_ref(), &container).await,
         unfinished: unfinished(data, container.name()),
         is_parked: history::parked(data)
             .iter()
@@ -125,6 +128,19 @@ pub async fn observe(
         open_binds,
         container,
     })
+}
+
+/// Asked more than once: drivers that compare two trees give up with an error when a name goes away under their eyes,
+/// and a container that runs renames files all the time. Without an answer the plan only knows less.
+async fn changes(engine: &dyn Engine, container: &Container) -> Result<Vec<Change>, String> {
+    let mut last = engine.diff(container.id()).await;
+    for _ in 1..DIFF_TRIES {
+        if matches!(last, Ok(_) | Err(EngineError::Unreachable { .. } | EngineError::TimedOut { .. })) {
+            break;
+        }
+        last = engine.diff(container.id()).await;
+    }
+    last.map_err(|error| crate::explain::explain(&error))
 }
 
 async fn mounted_on_use(engine: &dyn Engine, volumes: &[String]) -> Result<Vec<String>, EngineError> {
@@ -163,4 +179,33 @@ async fn network_record(engine: &dyn Engine, container: &Container) -> Result<Ne
 /// A saga of this node that is still open, or that cannot be read and so might be.
 fn unfinished(data: &DataDir, node: &str) -> Option<RedeployId> {
     history::may_be_open(data, node)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::docker::{FakeEngine, FakeImage};
+
+    fn vanished() -> EngineError {
+        let (action, message) = ("list the changes".to_owned(), "no such file or directory".to_owned());
+        EngineError::Refused { action, status: 500, message }
+    }
+
+    #[tokio::test]
+    async fn a_tree_that_changes_under_the_engines_eyes_is_asked_for_again_and_then_done_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = FakeEngine::new(dir.path());
+        engine.add_image(FakeImage::default());
+        let id = engine.add_container("web", "fake/app:1", json!({})).unwrap();
+        let web = engine.container(&id).await.unwrap().unwrap();
+
+        engine.fail_next("diff", vanished());
+        assert_eq!(changes(&engine, &web).await, Ok(Vec::new()));
+
+        (0..DIFF_TRIES).for_each(|_| engine.fail_next("diff", vanished()));
+        let unknown = changes(&engine, &web).await.unwrap_err();
+        assert!(unknown.contains("no such file or directory"), "{unknown}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What the operator should know before saying yes: warnings, and what nothing keeps. Pure.
 
+use std::collections::BTreeSet;
+
 use super::archives::{mount_targets, others_using};
 use super::{Coverage, Request};
 use crate::docker::{ChangeKind, Container, MountKind};
@@ -32,7 +34,16 @@ pub(super) fn warnings(
         warnings.extend(mount_warning(observed, request, &mount));
     }
     warnings.extend(compose_warning(&observed.container));
+    warnings.extend(unknown_changes(observed).filter(|_| !request.skip_reinstall));
     warnings
+}
+
+/// Without the list of what changed, the plan cannot say what nothing covers.
+pub(super) fn unknown_changes(observed: &Observed) -> Option<String> {
+    let error = observed.changes.as_ref().err()?;
+    Some(format!(
+        "what the user changed outside the kept paths is not known, and goes with the old container: {error}"
+    ))
 }
 
 /// A label of a container cannot be taken away, so the parked one still counts as an instance of its service. Compose
@@ -106,12 +117,12 @@ pub(super) fn coverage_of_revert(observed: &Observed) -> Coverage {
 }
 
 fn uncovered(observed: &Observed, is_covered: &dyn Fn(&GuestPath) -> bool) -> Coverage {
-    let changed = observed.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
+    let changed = observed.changes.iter().flatten().filter(|change| change.kind != ChangeKind::Deleted);
     let paths: Vec<GuestPath> = changed.filter_map(|change| GuestPath::new(&change.path).ok()).collect();
     // A changed directory whose changed contents are listed anyway says nothing more.
-    let is_parent = |path: &GuestPath| paths.iter().any(|other| other.parent().as_ref() == Some(path));
-    let mut lost: Vec<String> =
-        paths.iter().filter(|path| !is_covered(path) && !is_parent(path)).map(ToString::to_string).collect();
+    let parents: BTreeSet<GuestPath> = paths.iter().filter_map(GuestPath::parent).collect();
+    let lost = paths.iter().filter(|path| !parents.contains(path) && !is_covered(path));
+    let mut lost: Vec<String> = lost.map(ToString::to_string).collect();
     lost.sort();
     let more = lost.len().saturating_sub(NOT_KEPT_LISTED);
     lost.truncate(NOT_KEPT_LISTED);

@@ -71,6 +71,7 @@ pub fn make_revert(
         VolumeData::Restore => put_data(ground, &archives, observed),
     };
     warnings.extend(unlike_mounts(observed, ground.parked));
+    warnings.extend(remarks::unknown_changes(observed));
     let before = &ground.parked_by.outgoing;
     Plan {
         version: PLAN_VERSION,
