@@ -19,7 +19,7 @@ use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
 use crate::observe::{self, ObserveError, Observed};
 use crate::paths::DataDir;
-use crate::plan::{self, Plan, Refusal, Request, RevertGround, RevertRequest};
+use crate::plan::{self, Anew, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
 use crate::recovery;
 use crate::recreate::{self, RecreateError};
@@ -118,9 +118,19 @@ impl Agent {
         let space = observe::measure(&self.engine, &self.config, &outgoing, &archives).await?;
         let ground = plan::Ground { observed: &observed, fetched: &fetched, config: &self.config };
         let mut plan = plan::make(id, Timestamp::now(), ground, request, archives, space)?;
+        plan.outgoing.anew = self.anew(id, &observed).await?;
         self.add_dependents(&mut plan, &observed).await?;
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
+    }
+
+    /// How the container would be made anew, if the engine still has its image.
+    async fn anew(&self, id: RedeployId, observed: &Observed) -> Result<Option<Box<Anew>>, Refused> {
+        match image::present(self.engine.as_ref(), &observed.container).await {
+            Ok(own) => Ok(plan::make_anew(id, observed, &own)),
+            Err(ImageError::Engine(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Plans for the containers that lean on the one that is replaced.
@@ -206,6 +216,7 @@ impl Agent {
         let ground = RevertGround { parked_by: &entry.plan, manifest: manifest.as_ref(), parked: &parked };
         let mut plan =
             plan::make_revert(id, Timestamp::now(), &observed, ground, request, &self.config, space);
+        plan.outgoing.anew = self.anew(id, &observed).await?;
         self.add_dependents(&mut plan, &observed).await?;
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
@@ -287,7 +298,7 @@ impl Agent {
             self.faults.clone(),
         )?;
         let end = saga.run().await;
-        self.conclude(&plan, end)
+        self.conclude(&plan, end).await
     }
 
     async fn take_over(&self, plan: Plan) -> Result<Report, Refused> {
@@ -297,11 +308,11 @@ impl Agent {
         let mut crew = self.crew(&plan);
         let saga = Saga::resume(&dir.journal(), steps_of(plan.kind), &mut crew, self.faults.clone())?;
         let end = saga.run().await;
-        self.conclude(&plan, end)
+        self.conclude(&plan, end).await
     }
 
     /// Reports what the journal says, not what we believe.
-    fn conclude(&self, plan: &Plan, end: Result<State, ExecutorError>) -> Result<Report, Refused> {
+    async fn conclude(&self, plan: &Plan, end: Result<State, ExecutorError>) -> Result<Report, Refused> {
         match end {
             Ok(_) => {}
             Err(error @ (ExecutorError::UndoneUnjournaled(_) | ExecutorError::StuckUnjournaled { .. })) => {
@@ -318,10 +329,18 @@ impl Agent {
         if matches!(state, State::Stuck { .. }) {
             durable::write(&dir.recovery_sheet(), recovery::sheet(plan, &dir).as_bytes())?;
         }
-        let report = report(plan, &records, &state, leftovers(&self.data, plan.id));
+        let mut report = report(plan, &records, &state, leftovers(&self.data, plan.id));
+        if report.parked.is_some() && self.is_parked_gone(plan).await {
+            report.parked_is_gone();
+        }
         durable::write(&dir.report(), &serde_json::to_vec_pretty(&report)?)?;
         self.audience.report(&report);
         Ok(report)
+    }
+
+    /// Has somebody removed the old container, so that there is no way back?
+    async fn is_parked_gone(&self, plan: &Plan) -> bool {
+        matches!(self.engine.container(&plan.outgoing.id).await, Ok(None))
     }
 
     fn crew(&self, plan: &Arc<Plan>) -> Crew {

@@ -98,6 +98,12 @@ impl RedeployDir {
         self.archives().join("manifest.json")
     }
 
+    /// What every archive holds before they are finished and have a manifest.
+    #[must_use]
+    pub fn captured(&self) -> PathBuf {
+        self.archives().join("captured.json")
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

@@ -6,6 +6,7 @@
 //! `plan/make.rs` makes the plan of a redeploy from `archives.rs` and `remarks.rs`, `plan/revert.rs` that of a revert, `plan/check.rs` says what
 //! speaks against either, `plan/show.rs` prints it.
 
+mod anew;
 mod archives;
 mod check;
 mod dependents;
@@ -23,11 +24,14 @@ use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use anew::{MADE_ANEW, make_anew};
 pub use archives::archives;
 pub use check::{Refusal, check};
 pub use dependents::{carried, dependent_archives, make_dependent};
 pub use make::{Ground, Request, make};
-pub use names::{Names, ORIGIN_LABEL, REDEPLOY_LABEL, STEM_JELASTIC, STEM_PATHS, STEM_ROOT, volume_stem};
+pub use names::{
+    MADE_LABEL, Names, ORIGIN_LABEL, REDEPLOY_LABEL, STEM_JELASTIC, STEM_PATHS, STEM_ROOT, volume_stem,
+};
 pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use show::show;
@@ -105,6 +109,19 @@ pub struct Outgoing {
     pub image: String,
     /// Id of that image.
     pub image_id: String,
+    /// How it is made anew if somebody removes it in the middle; `None` if its image is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<Box<Anew>>,
+}
+
+/// How a container is made anew from its own image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anew {
+    /// Its name until it is whole; then it takes the node's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub recreation: Recreation,
 }
 
 /// The container that takes over.

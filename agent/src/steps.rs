@@ -15,6 +15,7 @@
 //! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
 //! | verify    | running, settled, healthy, probe answered                         | –                            |
 
+mod anew;
 mod capture;
 mod create;
 mod crew;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
 use super::{
-    ArchivePlan, Backup, Incoming, Names, NewContainer, Outgoing, PLAN_VERSION, Packing, Plan, Probe,
-    REDEPLOY_LABEL, Space, VerifyPlan, remarks,
+    ArchivePlan, Backup, Incoming, MADE_LABEL, Names, NewContainer, Outgoing, PLAN_VERSION, Packing, Plan,
+    Probe, REDEPLOY_LABEL, Space, VerifyPlan, remarks,
 };
 use crate::config::Config;
 use crate::docker::{Container, Image, RunState};
@@ -116,6 +116,7 @@ pub(super) fn outgoing(container: &Container, parked_name: String) -> Outgoing {
         restart_policy: container.restart_policy().clone(),
         image: container.image_reference().to_owned(),
         image_id: container.image_id().to_owned(),
+        anew: None,
     }
 }
 
@@ -169,6 +170,9 @@ pub(super) fn recreation(
     let labels = &mut recreation.body["Labels"];
     if !labels.is_object() {
         *labels = serde_json::json!({});
+    }
+    if let Some(labels) = labels.as_object_mut() {
+        labels.shift_remove(MADE_LABEL);
     }
     labels[REDEPLOY_LABEL] = serde_json::Value::String(id.to_string());
     let ours = format!("Config.Labels[{REDEPLOY_LABEL}]");

@@ -7,7 +7,7 @@
 
 use super::capture::{live_rounds, round};
 use super::runner::Runner;
-use super::{Packed, Step, StepError};
+use super::{Packed, Step, StepError, anew};
 use crate::archive::{ApplyMode, ImageNames, RoundKind, apply as apply_round, verify_round};
 use crate::plan::{ArchivePlan, Into, Plan, Source};
 use crate::rootfs::Root;
@@ -42,6 +42,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
         let open = runner.open.archives.get(stem).ok_or(StepError::Missing { step: Step::Prefill })?;
         packed.archives.insert(stem.clone(), open.packed.clone());
     }
+    anew::note_captured(runner).await?;
     write_out(runner).await?;
     Ok(packed)
 }
