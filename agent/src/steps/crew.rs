@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::runner::{Leader, Runner};
-use super::{Hands, Step, StepError, StepOutput, retire};
+use super::{Hands, Step, StepError, StepOutput, retire, stand_in};
 use crate::plan::Plan;
 use crate::saga::{Record, Undid, Work};
 
@@ -96,6 +96,8 @@ impl Work for Crew {
         self.runners.iter_mut().for_each(Runner::let_go);
         for runner in &mut self.runners {
             retire::seal_archives(runner).await?;
+            stand_in::take_over(runner).await?;
+            stand_in::remove_used_up(runner).await?;
         }
         match self.runners.first() {
             Some(runner) => retire::tidy_node(&runner.hands).await,
