@@ -104,6 +104,12 @@ impl RedeployDir {
         self.archives().join("captured.json")
     }
 
+    /// Where the difference between two roots lies while one becomes a copy of the other.
+    #[must_use]
+    pub fn copying(&self) -> PathBuf {
+        self.root.join("copying")
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

@@ -16,6 +16,7 @@ mod remarks;
 mod request;
 mod revert;
 mod show;
+mod stand_in;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub use names::{
 pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use show::show;
+pub use stand_in::{MADE_STAND_IN, is_stand_in, make_stand_in};
 
 use crate::archive::Selection;
 use crate::guest_path::GuestPath;
@@ -112,6 +114,37 @@ pub struct Outgoing {
     /// How it is made anew if somebody removes it in the middle; `None` if its image is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew: Option<Box<Anew>>,
+    /// What takes its place once it is parked, if it cannot stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<Box<StandIn>>,
+}
+
+/// A container that is never started and holds another one's root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandIn {
+    /// Its name until it is whole; then it takes the parked one's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub body: Value,
+    /// Which part of the root it holds: all but what the engine owns and what is mounted.
+    pub selection: Selection,
+    /// Is there anything of the user's in the root? Not in a read-only one.
+    pub has_root: bool,
+}
+
+/// The stand-in that a new container gets its whole root from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootFrom {
+    /// Full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Which part of the root.
+    pub selection: Selection,
+    /// Is there anything of the user's in it?
+    pub has_root: bool,
 }
 
 /// How a container is made anew from its own image.
@@ -163,6 +196,9 @@ pub struct NewContainer {
     pub fresh_volumes: Vec<String>,
     /// Where it has volumes that its image declares.
     pub volume_targets: Vec<GuestPath>,
+    /// The stand-in it is made anew from, in a revert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_from: Option<RootFrom>,
 }
 
 /// One archive.

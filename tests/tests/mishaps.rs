@@ -382,3 +382,32 @@ async fn whoever_acts_on_our_containers_ends_a_long_step_at_once() {
     let room = cut_short(Step::Settle, "start old", "has been started").await;
     room.assert_old_serves().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
+    for method in ["create", "open_root", "remove", "rename"] {
+        let room = plain();
+        let labels = json!({ "com.docker.compose.project": "shop" });
+        let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+        room.engine.remove(&id).await.unwrap();
+        let host = json!({ "Binds": ["web-data:/data"], "RestartPolicy": { "Name": "always" } });
+        room.engine
+            .add_container("web", "fake/app:v1", json!({ "Labels": labels, "HostConfig": host }))
+            .unwrap();
+        let engine = room.engine.clone();
+        let when = When(move |event: &Event| {
+            if matches!(event, Event::Committed) {
+                engine.fail_next(method, away());
+            }
+        });
+        let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+        assert_eq!(report.verdict, Verdict::DoneUntidy, "{method}: {report:#?}");
+        let reports = room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+        assert_eq!(reports[0].verdict, Verdict::Done, "{method}: {reports:#?}");
+        let parked = reports[0].parked.clone().unwrap();
+        assert_eq!(room.engine.names_of_all(), ["web".to_owned(), parked.clone()], "{method}");
+        let parked = room.engine.container(&parked).await.unwrap().unwrap();
+        assert_eq!(parked.label("com.docker.compose.project"), None, "{method}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{method}");
+    }
+}

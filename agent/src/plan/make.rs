@@ -82,6 +82,7 @@ pub fn make(
             recreation,
             fresh_volumes,
             volume_targets: declared_volumes(&fetched.image),
+            root_from: None,
         })),
         backups: backups(&preserve),
         put_data: Vec::new(),
@@ -117,6 +118,7 @@ pub(super) fn outgoing(container: &Container, parked_name: String) -> Outgoing {
         image: container.image_reference().to_owned(),
         image_id: container.image_id().to_owned(),
         anew: None,
+        stand_in: None,
     }
 }
 

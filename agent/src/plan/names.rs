@@ -52,6 +52,12 @@ impl Names {
         format!("{}.anew-{}", self.node, self.short)
     }
 
+    /// The stand-in of the old container, until it is whole.
+    #[must_use]
+    pub fn stand_in(&self) -> String {
+        format!("{}.stand-in-{}", self.node, self.short)
+    }
+
     /// The `index`th volume made because the old data is given up.
     #[must_use]
     pub fn fresh_volume(&self, index: usize) -> String {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::lookout::{Alarm, Lookout};
 use super::runner::{Leader, Runner};
-use super::{Hands, Step, StepError, StepOutput, retire};
+use super::{Hands, Step, StepError, StepOutput, retire, stand_in};
 use crate::explain::explain;
 use crate::plan::Plan;
 use crate::saga::{Record, Undid, Work};
@@ -121,6 +121,8 @@ impl Work for Crew {
         }
         for runner in &mut self.runners {
             retire::seal_archives(runner).await?;
+            stand_in::take_over(runner).await?;
+            stand_in::remove_used_up(runner).await?;
         }
         match self.runners.first() {
             Some(runner) => retire::tidy_node(&runner.hands).await,
