@@ -199,7 +199,7 @@ mod tests {
     use serde_json::json;
 
     fn watched(run: Run) -> Watched {
-        Watched { id: "1".into(), name: "web".into(), names: vec!["web".into()], run }
+        Watched { id: "1".into(), name: "web".into(), names: vec!["web".into()], run, may_go: false }
     }
 
     fn seen(name: &str, status: &str, started_at: &str) -> Container {
