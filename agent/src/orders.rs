@@ -18,7 +18,7 @@ use crate::history::{self, Entry};
 use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
 use crate::observe::{self, ObserveError, Observed};
-use crate::paths::DataDir;
+use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{self, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
 use crate::recovery;
@@ -119,6 +119,7 @@ impl Agent {
         let ground = plan::Ground { observed: &observed, fetched: &fetched, config: &self.config };
         let mut plan = plan::make(id, Timestamp::now(), ground, request, archives, space)?;
         self.add_dependents(&mut plan, &observed).await?;
+        plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
     }
@@ -145,8 +146,7 @@ impl Agent {
             let fetched = image::present(self.engine.as_ref(), &seen.container).await?;
             let archives = plan::dependent_archives(&seen);
             let space = observe::measure(&self.engine, &self.config, &dependent.id, &archives).await?;
-            plan.space.to_archive = plan.space.to_archive.saturating_add(space.to_archive);
-            plan.space.to_restore = plan.space.to_restore.saturating_add(space.to_restore);
+            plan.space.add_all_of(&space);
             let ground = plan::Ground { observed: &seen, fetched: &fetched, config: &self.config };
             let of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
             plan.dependents.push(of_it);
@@ -207,6 +207,7 @@ impl Agent {
         let mut plan =
             plan::make_revert(id, Timestamp::now(), &observed, ground, request, &self.config, space);
         self.add_dependents(&mut plan, &observed).await?;
+        plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
     }
@@ -359,9 +360,18 @@ fn needs_recovery(state: &State) -> bool {
 #[must_use]
 pub fn leftovers(data: &DataDir, id: RedeployId) -> Leftovers {
     let dir = data.redeploy(id);
+    let dependents = (0..).map(|index| dir.dependent(index)).take_while(|dir| dir.root().is_dir());
+    Leftovers {
+        recovery_sheet: std::fs::read_to_string(dir.recovery_sheet()).ok(),
+        dependents: dependents.map(|dir| leftovers_in(&dir)).collect(),
+        ..leftovers_in(&dir)
+    }
+}
+
+fn leftovers_in(dir: &RedeployDir) -> Leftovers {
     Leftovers {
         manifest: Manifest::load(&dir.manifest()).ok(),
         last_words: std::fs::read_to_string(dir.failed_log()).ok(),
-        recovery_sheet: std::fs::read_to_string(dir.recovery_sheet()).ok(),
+        ..Leftovers::default()
     }
 }
