@@ -19,6 +19,7 @@ mod capture;
 mod create;
 mod crew;
 mod error;
+mod fresh;
 mod lookout;
 mod output;
 mod prefill;
