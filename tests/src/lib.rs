@@ -26,5 +26,6 @@ pub mod process;
 pub mod rich;
 pub mod sandbox;
 pub mod settings;
+pub mod swarm;
 pub mod tree;
 pub mod wait;

@@ -341,3 +341,19 @@ fn check_space(plan: &Plan) -> Vec<Refusal> {
     }
     refusals
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// No engine can be brought to stay in these states for a test.
+    #[test]
+    fn a_container_that_is_being_removed_or_is_dead_is_refused() {
+        for (status, refused) in [("removing", true), ("dead", true), ("exited", false), ("running", false)] {
+            let container = Container::new(json!({ "State": { "Status": status } }));
+            let wanted = if refused { vec![Refusal::GoingAway("web".to_owned())] } else { Vec::new() };
+            assert_eq!(check_state("web", &container), wanted, "{status}");
+        }
+    }
+}
