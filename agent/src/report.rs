@@ -22,7 +22,7 @@ pub enum Verdict {
     Done,
     /// The new container serves; tidying up will be tried again.
     DoneUntidy,
-    /// It failed, and everything is as it was.
+    /// It failed, and everything is as it was, but for what [`Failure::made_anew`] says.
     Undone,
     /// An undo failed: a human is needed.
     Stuck,
@@ -70,6 +70,9 @@ pub struct Failure {
     pub last_words: Option<String>,
     /// How to finish by hand.
     pub recovery_sheet: Option<String>,
+    /// What is not as it was before although it was undone: the old container had to be made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_anew: Option<String>,
 }
 
 /// The whole report.
@@ -162,6 +165,17 @@ pub fn report(plan: &Plan, records: &[Record], state: &State, leftovers: Leftove
     }
 }
 
+impl Report {
+    /// Somebody removed the old container before it could be a way back.
+    pub fn parked_is_gone(&mut self) {
+        if let Some(name) = self.parked.take() {
+            self.warnings.push(format!(
+                "the old container, to be parked as {name}, was removed by somebody: there is nothing to revert to"
+            ));
+        }
+    }
+}
+
 fn verdict(state: &State) -> Verdict {
     match state {
         State::Closed(Outcome::Done) => Verdict::Done,
@@ -233,7 +247,7 @@ fn downtime_ms(records: &[Record]) -> Option<u64> {
                 | StepOutput::Crew(_) => {}
             },
             Event::Undoing { step: Step::Start } => serving = None,
-            Event::Undone { step: Step::Stop, serving_since } => serving = *serving_since,
+            Event::Undone { step: Step::Stop, serving_since, .. } => serving = *serving_since,
             Event::Opened { .. }
             | Event::Started { .. }
             | Event::TurnedBack { .. }
@@ -262,6 +276,7 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
     let mut reason = None;
     let mut interference = None;
     let mut stuck = None;
+    let mut made_anew = None;
     for record in records {
         match &record.event {
             Event::TurnedBack { reason: why } => {
@@ -270,17 +285,17 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
             }
             Event::Stuck { step, error } => stuck = Some(format!("undo of {step} failed: {error}")),
             Event::Resumed => stuck = None,
+            Event::Undone { note, .. } => made_anew = made_anew.or_else(|| note.clone()),
             Event::Opened { .. }
             | Event::Started { .. }
             | Event::Done { .. }
             | Event::Undoing { .. }
-            | Event::Undone { .. }
             | Event::Committed
             | Event::Closed { .. } => {}
         }
     }
     let Leftovers { last_words, recovery_sheet, .. } = leftovers;
-    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet })
+    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet, made_anew })
 }
 
 fn interference_of(reason: &Reason) -> Option<Interference> {

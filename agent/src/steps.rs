@@ -15,6 +15,7 @@
 //! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
 //! | verify    | running, settled, healthy, probe answered                         | –                            |
 
+mod anew;
 mod capture;
 mod create;
 mod crew;
@@ -28,6 +29,7 @@ mod put_data;
 mod retire;
 mod runner;
 mod settle;
+mod stand_in;
 mod start;
 mod stop;
 mod swap;
@@ -42,6 +44,7 @@ pub use error::StepError;
 pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
 pub use retire::{Tidied, tidy};
 pub use runner::Hands;
+pub use stand_in::parked_by;
 pub use verify::VerifyError;
 
 /// A step's name. On disk in every journal: never renamed, never reused.

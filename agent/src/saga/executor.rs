@@ -31,9 +31,8 @@ pub trait Work: Send {
     /// Does a step.
     async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError>;
 
-    /// Takes a step back, whether it was done, half done or not begun. Tells when that made the old container serve
-    /// again.
-    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError>;
+    /// Takes a step back, whether it was done, half done or not begun.
+    async fn undo(&mut self, step: Step) -> Result<Undid, StepError>;
 
     /// After the commit: tidies up. May fail and be tried again later.
     async fn retire(&mut self) -> Result<(), StepError>;
@@ -50,6 +49,23 @@ pub trait Work: Send {
     /// Has somebody else acted on what the steps work with?
     fn interference(&self) -> Option<StepError> {
         None
+    }
+}
+
+/// What taking a step back came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Undid {
+    /// When that made the old container serve again, if it did.
+    pub serving_since: Option<Timestamp>,
+    /// What is not as it was before all the same.
+    pub note: Option<String>,
+}
+
+impl Undid {
+    /// This, and what is missing in it from `later`.
+    #[must_use]
+    pub fn or(self, later: Self) -> Self {
+        Self { serving_since: self.serving_since.or(later.serving_since), note: self.note.or(later.note) }
     }
 }
 
@@ -231,19 +247,21 @@ impl<'a, W: Work> Saga<'a, W> {
         self.record_back(Event::Undoing { step })?;
         let mut result = self.undo_patiently(step).await;
         if result.is_ok() && self.faults.has(Fault::RepeatUndo) {
-            result = self.work.undo(step).await.map(|again| result.ok().flatten().or(again));
+            result = self.work.undo(step).await.map(|again| result.unwrap_or_default().or(again));
         }
         if self.faults.has(Fault::FailUndo(step)) {
             result = Err(StepError::OrderedByTest);
         }
         match result {
-            Ok(serving_since) => self.record_back(Event::Undone { step, serving_since }),
+            Ok(Undid { serving_since, note }) => {
+                self.record_back(Event::Undone { step, serving_since, note })
+            }
             Err(error) => self.record_back(Event::Stuck { step, error: explain(&error) }),
         }
     }
 
     /// An undo waits for an engine that is being restarted: giving up would leave nothing serving.
-    async fn undo_patiently(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+    async fn undo_patiently(&mut self, step: Step) -> Result<Undid, StepError> {
         let begun = tokio::time::Instant::now();
         let mut pause = PAUSE_MIN;
         loop {
@@ -374,14 +392,14 @@ mod tests {
             self.cancelled |= self.cancel_at == Some(step);
             Ok(StepOutput::Nothing)
         }
-        async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+        async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
             let later = self
                 .in_place
                 .iter()
                 .any(|other| STEPS.iter().position(|s| s == other) > STEPS.iter().position(|s| *s == step));
             assert!(!later, "undone out of order: {step:?} before {:?}", self.in_place);
             self.in_place.remove(&step);
-            Ok(None)
+            Ok(Undid::default())
         }
         async fn retire(&mut self) -> Result<(), StepError> {
             self.retired = true;

@@ -64,6 +64,9 @@ pub enum Event {
         /// When the undo made the old container serve again, if it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         serving_since: Option<Timestamp>,
+        /// What is not as it was before all the same, in words for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// An undo failed: a human is needed.
     Stuck {

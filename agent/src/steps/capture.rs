@@ -10,7 +10,7 @@ use std::path::Path;
 use super::output::PackedArchive;
 use super::runner::OpenArchive;
 use super::runner::Runner;
-use super::{Packed, Step, StepError, stop};
+use super::{Packed, Step, StepError, anew, stop};
 use crate::archive::{ArchiveLine, Capture, Manifest, PackOptions, Round, RoundKind, Skipped, seal};
 use crate::durable;
 use crate::explain::explain;
@@ -51,11 +51,14 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
         live_rounds(runner, Step::Capture, &archive.stem).await?;
         let open = &runner.open.archives[&archive.stem];
         packed.archives.insert(archive.stem.clone(), open.packed.clone());
+        anew::note_captured(runner).await?;
     }
     Ok(packed)
 }
 
 pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
+    // While the archives are still there.
+    anew::bring_back(runner).await?;
     // What is not put back may be needed by a human.
     let settled = runner.hands.dir.manifest().exists();
     let unshared = runner.plan().archives.iter().filter(|archive| match archive.source {
@@ -66,7 +69,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     seal_what_differences_are_to(runner).await;
     clear(&runner.hands.dir.archives(), &kept)?;
     if runner.plan().outgoing.crash_looping {
-        stop::undo(runner).await?;
+        runner.undid = stop::undo(runner).await?;
     }
     Ok(())
 }

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::lookout::{Alarm, Lookout};
 use super::runner::{Leader, Runner};
-use super::{Hands, Step, StepError, StepOutput, retire};
+use super::{Hands, Step, StepError, StepOutput, retire, stand_in};
 use crate::explain::explain;
 use crate::plan::Plan;
-use crate::saga::{Record, Work};
+use crate::saga::{Record, Undid, Work};
 
 /// Carries out a plan and those of its dependents.
 pub struct Crew {
@@ -96,21 +95,21 @@ impl Work for Crew {
         }
     }
 
-    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+    async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
         self.lookout.end();
         // A handle that any of them holds may be on a container that another undo starts.
         self.runners.iter_mut().for_each(Runner::let_go);
         // The container itself comes first on the way back, too.
-        let (mut serving_since, mut failed) = (None, None);
+        let (mut undid, mut failed) = (Undid::default(), None);
         for position in self.order(step).into_iter().rev() {
             let Some(runner) = self.runners.get_mut(position) else { continue };
             match runner.undo(step).await {
-                Ok(since) => serving_since = serving_since.or(since),
+                Ok(of_one) => undid = undid.or(of_one),
                 // One that cannot be brought back must not keep the others from coming back.
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(serving_since), Err)
+        failed.map_or(Ok(undid), Err)
     }
 
     async fn retire(&mut self) -> Result<(), StepError> {
@@ -122,6 +121,8 @@ impl Work for Crew {
         }
         for runner in &mut self.runners {
             retire::seal_archives(runner).await?;
+            stand_in::take_over(runner).await?;
+            stand_in::remove_used_up(runner).await?;
         }
         match self.runners.first() {
             Some(runner) => retire::tidy_node(&runner.hands).await,

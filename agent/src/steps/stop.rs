@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::runner::Runner;
-use super::{StepError, Stopped, verify};
+use super::{StepError, Stopped, anew, verify};
 use crate::docker::{Container, EngineError, RunState};
-use crate::saga::Interference;
+use crate::saga::{Interference, Undid};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     let outgoing = runner.outgoing().await?;
@@ -28,22 +28,21 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     Ok(Stopped { asked_at })
 }
 
-pub(super) async fn undo(runner: &mut Runner) -> Result<Option<Timestamp>, StepError> {
+pub(super) async fn undo(runner: &mut Runner) -> Result<Undid, StepError> {
     let plan = runner.hands.plan.clone();
-    let outgoing = runner.outgoing().await?;
+    let outgoing = anew::outgoing(runner).await?;
     runner.engine().set_restart_policy(outgoing.id(), &plan.outgoing.restart_policy).await?;
     if !plan.outgoing.alive {
-        return Ok(None);
+        return Ok(std::mem::take(&mut runner.undid));
     }
-    let mut serving_since = None;
     if outgoing.state() != RunState::Running {
         runner.engine().start(outgoing.id()).await?;
-        serving_since = Some(Timestamp::now());
+        runner.undid.serving_since = Some(Timestamp::now());
     }
     if !plan.outgoing.crash_looping {
-        verify::came_back(runner).await?;
+        verify::came_back(runner, outgoing.id()).await?;
     }
-    Ok(serving_since)
+    Ok(std::mem::take(&mut runner.undid))
 }
 
 /// What was captured live is only right for the run it was captured from: a restart mounts the root anew.

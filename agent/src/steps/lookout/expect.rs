@@ -20,6 +20,8 @@ pub(in super::super) struct Watched {
     pub(super) names: Vec<String>,
     /// What it may be doing.
     pub(super) run: Run,
+    /// It may be removed: nothing that is left to do needs it.
+    pub(super) may_go: bool,
 }
 
 /// What a container may be doing.
@@ -44,6 +46,8 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         name: plan.node.clone(),
         names: outgoing_names(step, plan),
         run: outgoing_run(step, plan),
+        // Its successor has everything. To go back now would serve nobody.
+        may_go: matches!(step, Step::Start | Step::Verify),
     };
     let parked = match &plan.incoming {
         Incoming::New(_) => None,
@@ -54,6 +58,7 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         name: plan.incoming.name_before_swap().to_owned(),
         names: incoming_names(step, plan),
         run: incoming_run(step, plan),
+        may_go: false,
     });
     std::iter::once(out).chain(into).collect()
 }
@@ -116,6 +121,10 @@ fn incoming_run(step: Step, plan: &Plan) -> Run {
     }
 }
 
+fn is_going(seen: &Container) -> bool {
+    matches!(seen.state(), RunState::Removing | RunState::Dead)
+}
+
 // === impl Watched ===
 
 impl Watched {
@@ -126,10 +135,10 @@ impl Watched {
         event: Option<&ContainerEvent>,
     ) -> Option<Interference> {
         let (found, expected) = match seen {
+            None if self.may_go => return None,
+            Some(seen) if self.may_go && is_going(seen) => return None,
             None => ("no longer exists".to_owned(), "to be there".to_owned()),
-            Some(seen) if matches!(seen.state(), RunState::Removing | RunState::Dead) => {
-                ("is being removed".to_owned(), "to be there".to_owned())
-            }
+            Some(seen) if is_going(seen) => ("is being removed".to_owned(), "to be there".to_owned()),
             Some(seen) if !self.names.iter().any(|name| name == seen.name()) => (
                 format!("was renamed to {}", seen.name()),
                 format!("to be called {}", self.names.join(" or ")),
@@ -190,7 +199,7 @@ mod tests {
     use serde_json::json;
 
     fn watched(run: Run) -> Watched {
-        Watched { id: "1".into(), name: "web".into(), names: vec!["web".into()], run }
+        Watched { id: "1".into(), name: "web".into(), names: vec!["web".into()], run, may_go: false }
     }
 
     fn seen(name: &str, status: &str, started_at: &str) -> Container {

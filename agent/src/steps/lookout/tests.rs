@@ -31,7 +31,13 @@ fn scene() -> Scene {
 
 impl Scene {
     fn watched(&self, run: Run) -> Vec<Watched> {
-        vec![Watched { id: self.id.clone(), name: "web".into(), names: vec!["web".into()], run }]
+        vec![Watched {
+            id: self.id.clone(),
+            name: "web".into(),
+            names: vec!["web".into()],
+            run,
+            may_go: false,
+        }]
     }
 
     async fn same(&self) -> Vec<Watched> {
