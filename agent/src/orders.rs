@@ -18,7 +18,7 @@ use crate::history::{self, Entry};
 use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
 use crate::observe::{self, ObserveError, Observed};
-use crate::paths::DataDir;
+use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{self, Anew, Incoming, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
 use crate::recovery;
@@ -121,6 +121,7 @@ impl Agent {
         plan.outgoing.anew = self.anew(id, &observed).await?;
         plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
         self.add_dependents(&mut plan, &observed).await?;
+        plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
     }
@@ -157,8 +158,7 @@ impl Agent {
             let fetched = image::present(self.engine.as_ref(), &seen.container).await?;
             let archives = plan::dependent_archives(&seen);
             let space = observe::measure(&self.engine, &self.config, &dependent.id, &archives).await?;
-            plan.space.to_archive = plan.space.to_archive.saturating_add(space.to_archive);
-            plan.space.to_restore = plan.space.to_restore.saturating_add(space.to_restore);
+            plan.space.add_all_of(&space);
             let ground = plan::Ground { observed: &seen, fetched: &fetched, config: &self.config };
             let mut of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
             of_it.outgoing.stand_in = plan::make_stand_in(plan.id, &seen);
@@ -223,6 +223,7 @@ impl Agent {
         plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
         self.fix_image(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
+        plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
     }
@@ -395,9 +396,18 @@ fn needs_recovery(state: &State) -> bool {
 #[must_use]
 pub fn leftovers(data: &DataDir, id: RedeployId) -> Leftovers {
     let dir = data.redeploy(id);
+    let dependents = (0..).map(|index| dir.dependent(index)).take_while(|dir| dir.root().is_dir());
+    Leftovers {
+        recovery_sheet: std::fs::read_to_string(dir.recovery_sheet()).ok(),
+        dependents: dependents.map(|dir| leftovers_in(&dir)).collect(),
+        ..leftovers_in(&dir)
+    }
+}
+
+fn leftovers_in(dir: &RedeployDir) -> Leftovers {
     Leftovers {
         manifest: Manifest::load(&dir.manifest()).ok(),
         last_words: std::fs::read_to_string(dir.failed_log()).ok(),
-        recovery_sheet: std::fs::read_to_string(dir.recovery_sheet()).ok(),
+        ..Leftovers::default()
     }
 }

@@ -15,6 +15,7 @@ mod names;
 mod remarks;
 mod request;
 mod revert;
+mod room;
 mod show;
 mod stand_in;
 
@@ -35,6 +36,7 @@ pub use names::{
 };
 pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
+pub use room::remark as remark_on_room;
 pub use show::show;
 pub use stand_in::{MADE_STAND_IN, is_stand_in, make_stand_in};
 
@@ -46,6 +48,9 @@ use crate::saga::SagaKind;
 
 /// The version of the plan's form on disk.
 pub const PLAN_VERSION: u32 = 1;
+
+/// What a `.backup` copy's name ends in.
+const BACKUP_ENDING: &[u8] = b".backup";
 
 /// Everything a saga will do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -310,6 +315,27 @@ pub struct Space {
     pub same_disk: bool,
     /// Bytes that must stay free.
     pub headroom: u64,
+    /// Bytes an undo is expected to set aside as `*.failed.tar.gz` of what a failed new container wrote.
+    #[serde(default)]
+    pub to_set_aside: u64,
+    /// The same if that container changes everything it can write to.
+    #[serde(default)]
+    pub to_set_aside_max: u64,
+    /// What is read as a whole after the stop, because its file system does not tell what changed.
+    #[serde(default)]
+    pub read_whole: Vec<ReadWhole>,
+}
+
+/// Something to be archived that is on a file system whose change times prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadWhole {
+    /// What it is, as people call it.
+    pub what: String,
+    /// Which kind of file system.
+    pub file_system: String,
+    /// Bytes in it.
+    pub bytes: u64,
 }
 
 /// How archives are packed.

@@ -16,8 +16,6 @@ fn quoted(text: &str) -> String {
 /// The sheet for one plan, whatever state it got stuck in: every command is safe when its work is done already.
 #[must_use]
 pub fn sheet(plan: &Plan, dir: &RedeployDir) -> String {
-    let old = &plan.outgoing.id;
-    let node = quoted(&plan.node);
     let mut lines = vec![
         format!("Recovery sheet: {} of container {} ({})", kind(plan), plan.node, plan.id),
         String::new(),
@@ -25,7 +23,10 @@ pub fn sheet(plan: &Plan, dir: &RedeployDir) -> String {
         String::new(),
         "By hand, in this order; a command whose work is done already may fail, go on then.".to_owned(),
         String::new(),
-        "1. Take the new container out of the way:".to_owned(),
+        match plan.dependents.is_empty() {
+            true => "1. Take the new container out of the way:".to_owned(),
+            false => "1. Take the new containers out of the way, those that lean on it first:".to_owned(),
+        },
     ];
     lines.extend(set_aside(plan).into_iter().map(|line| format!("   {line}")));
     let shared = plan.archives.iter().filter_map(|archive| match &archive.source {
@@ -46,10 +47,11 @@ pub fn sheet(plan: &Plan, dir: &RedeployDir) -> String {
     }
     lines.push(String::new());
     lines.push("3. Bring the old container back:".to_owned());
-    lines.push(format!("   docker rename {old} {node}"));
-    lines.push(format!("   docker update --restart {} {old}", restart_policy(plan)));
-    if plan.outgoing.alive {
-        lines.push(format!("   docker start {old}"));
+    lines.extend(bring_back(plan));
+    if !plan.dependents.is_empty() {
+        lines.push(String::new());
+        lines.push("4. Then those that lean on it, which find it again by its id:".to_owned());
+        lines.extend(plan.dependents.iter().flat_map(bring_back));
     }
     lines.push(String::new());
     lines.push(format!("Journal: {}", dir.journal().display()));
@@ -64,15 +66,34 @@ fn kind(plan: &Plan) -> &'static str {
     }
 }
 
+/// The old container gets its name, its restart policy and, if it ran, its life back.
+fn bring_back(plan: &Plan) -> Vec<String> {
+    let old = &plan.outgoing.id;
+    let mut lines = vec![
+        format!("   docker rename {old} {}", quoted(&plan.node)),
+        format!("   docker update --restart {} {old}", restart_policy(plan)),
+    ];
+    if plan.outgoing.alive {
+        lines.push(format!("   docker start {old}"));
+    }
+    lines
+}
+
 fn set_aside(plan: &Plan) -> Vec<String> {
+    let crew = || plan.dependents.iter().chain([plan]);
+    let mut lines = Vec::new();
+    if crew().any(|plan| matches!(plan.incoming, Incoming::New(_))) {
+        let label = crate::plan::REDEPLOY_LABEL;
+        lines.push(format!("docker ps -a --filter label={label}={}   # what was made", plan.id));
+    }
+    lines.extend(crew().flat_map(set_one_aside));
+    lines
+}
+
+fn set_one_aside(plan: &Plan) -> Vec<String> {
     match &plan.incoming {
         Incoming::New(new) => vec![
-            format!(
-                "docker ps -a --filter label={}={}   # the new container",
-                crate::plan::REDEPLOY_LABEL,
-                plan.id
-            ),
-            "docker stop ID   # its id from the line above".to_owned(),
+            format!("docker stop ID   # that of {} in the list above", plan.node),
             format!("docker rename ID {}", quoted(&new.temporary_name)),
         ],
         Incoming::Parked { id, parked_name, .. } => vec![
@@ -90,5 +111,44 @@ fn restart_policy(plan: &Plan) -> String {
     match policy["MaximumRetryCount"].as_u64() {
         Some(count) if count > 0 && name == "on-failure" => format!("{name}:{count}"),
         _ => quoted(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redeploy_proto::RedeployId;
+
+    fn plan() -> Plan {
+        serde_json::from_str(include_str!("cli/samples/plan.json")).unwrap()
+    }
+
+    fn text(plan: &Plan) -> String {
+        let id: RedeployId = plan.id;
+        sheet(plan, &crate::paths::DataDir::new("/var/lib/redeploy").redeploy(id))
+    }
+
+    #[test]
+    fn dependents_are_set_aside_first_and_brought_back_last() {
+        let mut plan = plan();
+        let mut side = plan.clone();
+        side.node = "side car".to_owned();
+        side.outgoing.id = "51de".to_owned();
+        plan.dependents = vec![side];
+        let text = text(&plan);
+        let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("{line:?} is missing in:\n{text}"));
+        let set_aside = [at("that of side car in the list"), at("that of web in the list")];
+        let back = [
+            at(&format!("docker start {}", plan.outgoing.id)),
+            at("docker rename 51de 'side car'"),
+            at("docker start 51de"),
+        ];
+        assert!([&set_aside[..], &back[..]].concat().is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn without_dependents_nothing_is_said_of_them() {
+        let text = text(&plan());
+        assert!(!text.contains("lean on") && text.contains("3. Bring the old container back:"), "{text}");
     }
 }

@@ -1,8 +1,12 @@
 //! The report of one redeploy: pure, from its plan, its journal and its manifest. What it says happened, happened.
 
+mod dependents;
+
 use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
+
+pub use dependents::DependentReport;
 
 use crate::archive::{Manifest, Skipped};
 use crate::plan::{Incoming, Plan};
@@ -99,7 +103,7 @@ pub struct Report {
     pub steps: Vec<StepTime>,
     /// Archives kept on this host.
     pub archives: Vec<ArchiveReport>,
-    /// `.backup` files written.
+    /// `.backup` files that the new container has.
     pub backups: Vec<String>,
     /// Where the new container's settings came from.
     pub sources: Vec<FieldSource>,
@@ -107,6 +111,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Where the previous container is parked, if it is.
     pub parked: Option<String>,
+    /// The containers that went along because they lean on this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<DependentReport>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }
@@ -120,6 +127,8 @@ pub struct Leftovers {
     pub last_words: Option<String>,
     /// The recovery sheet, if one was written.
     pub recovery_sheet: Option<String>,
+    /// The same of each dependent, in the plan's order.
+    pub dependents: Vec<Leftovers>,
 }
 
 /// Puts a report together.
@@ -146,10 +155,12 @@ pub fn report(plan: &Plan, records: &[Record], state: &State, leftovers: Leftove
         downtime_ms: downtime_ms(records),
         steps: step_times(records),
         archives: leftovers.manifest.as_ref().map(archives).unwrap_or_default(),
-        backups: backups(records),
+        // What an undone container had went with it.
+        backups: if committed { backups(records) } else { Vec::new() },
         sources,
         warnings: plan.warnings.clone(),
         parked: committed.then(|| plan.outgoing.parked_name.clone()),
+        dependents: dependents::reports(plan, records, committed, &leftovers.dependents),
         failure: failure(records, leftovers),
     }
 }

@@ -20,6 +20,7 @@ mod capture;
 mod create;
 mod crew;
 mod error;
+mod fresh;
 mod lookout;
 mod output;
 mod prefill;

@@ -75,6 +75,7 @@ fn an_undone_redeploy() {
     let (_, state, report) = replay("journal-v1/undone.journal");
     assert_eq!(state, State::Closed(Outcome::Undone));
     assert_eq!(report.verdict, Verdict::Undone);
+    assert!(report.backups.is_empty(), "they went with the new container: {:?}", report.backups);
     let reason = report.failure.unwrap().reason;
     assert!(reason.starts_with("step verify failed"), "{reason}");
     assert!(report.steps.iter().all(|step| step.undo_ms.is_some()), "{:?}", report.steps);
@@ -106,6 +107,7 @@ fn a_stuck_redeploy() {
         "{state:?}"
     );
     assert_eq!(report.verdict, Verdict::Stuck);
+    assert!(report.backups.is_empty(), "{:?}", report.backups);
     let stuck = report.failure.unwrap().stuck.unwrap();
     assert!(stuck.starts_with("undo of swap failed"), "{stuck}");
 }

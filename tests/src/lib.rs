@@ -28,5 +28,6 @@ pub mod process;
 pub mod rich;
 pub mod sandbox;
 pub mod settings;
+pub mod swarm;
 pub mod tree;
 pub mod wait;

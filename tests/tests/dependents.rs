@@ -55,6 +55,18 @@ impl Room {
         inspected.pointer(pointer).unwrap().as_str().unwrap().to_owned()
     }
 
+    /// The report says of each dependent what was made anew, when it stood still, and what is kept.
+    fn check_report(&self, report: &Report) {
+        assert_eq!(report.dependents.len(), 2, "{report:#?}");
+        for told in &report.dependents {
+            assert!([&self.sidecar, &self.linked].contains(&&told.node), "{told:?}");
+            assert_eq!(told.made_anew.as_deref(), Some(self.text(&told.node, "/Id").as_str()));
+            assert!(self.sandbox.containers().unwrap().contains(told.parked.as_ref().unwrap()), "{told:?}");
+            assert!(told.stopped_at < told.started_at && told.downtime_ms.is_some(), "{told:?}");
+            assert_eq!(told.archives.iter().map(|it| it.file.as_str()).collect::<Vec<_>>(), ["root.tar.gz"]);
+        }
+    }
+
     fn network_namespace(&self, container: &str) -> String {
         let pid =
             self.sandbox.docker().inspect(container).unwrap().pointer("/State/Pid").unwrap().to_string();
@@ -89,6 +101,7 @@ async fn they_go_along_and_come_back_with_a_revert() {
     let report = room.redeploy(&[]).await;
     assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
     room.check("v2");
+    room.check_report(&report);
     let agent = in_process::agent(&room.sandbox.data_dir(), &[]).await.unwrap();
     let request = RevertRequest {
         container: room.web.clone(),
@@ -108,6 +121,11 @@ async fn whatever_step_fails_they_lean_on_the_old_one_again() {
     for step in REDEPLOY.iter().filter(|step| **step >= Step::Stop || **step == Step::Create) {
         let report = room.redeploy(&[Fault::FailAfter(*step)]).await;
         assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+        let told = &report.dependents;
+        assert!(
+            told.len() == 2 && told.iter().all(|it| it.made_anew.is_none() && it.parked.is_none()),
+            "{told:?}"
+        );
         room.check("v1");
         assert_eq!(ids, [&room.web, &room.sidecar, &room.linked].map(|name| room.text(name, "/Id")));
         assert_eq!(room.sandbox.containers().unwrap().len(), 3);

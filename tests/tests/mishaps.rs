@@ -384,6 +384,50 @@ async fn whoever_acts_on_our_containers_ends_a_long_step_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_made_for_a_failed_container_goes_with_it_and_what_it_wrote_is_kept() {
+    let writes = vec![("/extra/row".to_owned(), b"taken in".to_vec())];
+    let behaviour = Behaviour { writes_on_start: writes, ..Behaviour::default() };
+    let config = json!({ "Cmd": ["/bin/app"], "Volumes": { "/extra": {} } });
+    let room = room(Behaviour::default(), config, behaviour);
+    let all = room.engine.volume_dir("web-data").ancestors().nth(2).unwrap().to_owned();
+    let volumes = || std::fs::read_dir(&all).unwrap().count();
+    let before = volumes();
+    for fault in [Fault::FailAfter(Step::Create), Fault::FailAfter(Step::Verify)] {
+        let report = room.redeploy(Arc::new(Nobody), &[fault]).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+        assert_eq!(volumes(), before, "after {fault:?}");
+        let archives = DataDir::new(&room.config.data_dir).redeploy(report.id).archives();
+        let kept: Vec<PathBuf> = std::fs::read_dir(archives)
+            .map(|names| names.map(|name| name.unwrap().path()).collect())
+            .unwrap_or_default();
+        let kept = kept.iter().find(|path| path.to_string_lossy().contains("/fresh-volume-0-"));
+        assert_eq!(
+            kept.is_some(),
+            fault == Fault::FailAfter(Step::Verify),
+            "only one that ran wrote anything"
+        );
+    }
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_container_that_comes_into_being_after_its_undo_is_pruned() {
+    let room = plain();
+    let report = room.redeploy(Arc::new(Nobody), &[Fault::FailAfter(Step::Create)]).await.unwrap();
+    let text =
+        std::fs::read_to_string(DataDir::new(&room.config.data_dir).redeploy(report.id).plan()).unwrap();
+    let plan: Plan = serde_json::from_str(&text).unwrap();
+    let redeploy_agent::plan::Incoming::New(new) = &plan.incoming else { panic!("{plan:?}") };
+    // The engine was still at it when the agent was killed, and its successor found nothing to undo.
+    room.engine.create(&new.temporary_name, &new.recreation.body).await.unwrap();
+    let stranger = json!({ "Image": "fake/app:v2" });
+    room.engine.create("web.new-stranger", &stranger).await.unwrap();
+    let tidied = room.agent(Arc::new(Nobody), &[]).prune().await.unwrap();
+    assert_eq!(tidied.containers, std::slice::from_ref(&new.temporary_name));
+    assert_eq!(room.engine.names_of_all(), ["web", "web.new-stranger"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
     for method in ["create", "open_root", "remove", "rename"] {
         let room = plain();

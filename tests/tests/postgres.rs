@@ -10,6 +10,8 @@
 
 #[path = "postgres/operator.rs"]
 mod operator;
+#[path = "postgres/salvage.rs"]
+mod salvage;
 
 use std::collections::BTreeSet;
 
@@ -97,7 +99,8 @@ fn redeploy_and_back(test: &str, storage: Storage) -> Result<()> {
 /// after it.
 ///
 /// A new server that has accepted the client and is then taken back, because the agent died before it could
-/// commit, takes those rows with it: the old server goes on where it was. Exactly these rows may be away.
+/// commit, takes those rows with it: the old server goes on where it was. Exactly these rows may be away, and they
+/// must be in what the undo set aside.
 fn kill_everywhere(test: &str, storage: Storage) -> Result<()> {
     let database = Database::start(test, storage, 20_000)?;
     let operator = Operator::new(&database)?;
@@ -117,6 +120,11 @@ fn kill_everywhere(test: &str, storage: Storage) -> Result<()> {
             let accepted = commits.into_iter().filter(|commit| commit.server == other.word());
             let accepted: Vec<i64> = accepted.map(|commit| commit.number).collect();
             ensure!(moment != Moment::Served || !accepted.is_empty(), "the new server accepted nothing");
+            if !accepted.is_empty() {
+                let kept = salvage::rows(&database, storage, other)?;
+                let lost: Vec<&i64> = accepted.iter().filter(|number| !kept.contains(number)).collect();
+                ensure!(lost.is_empty(), "taken back, and not in the archive: {lost:?}");
+            }
             taken_back.extend(accepted);
         }
         database.check(serving, &writer, |commit| !taken_back.contains(&commit.number))?;

@@ -21,6 +21,11 @@ pub(super) fn deleted_path_of(dir: &Path, stem: &str, round: u32) -> PathBuf {
     dir.join(format!("{stem}.deleted-{round}"))
 }
 
+/// Where the names stand that a failed container had removed, for people.
+pub(super) fn removed_path_of(dir: &Path, stem: &str) -> PathBuf {
+    dir.join(format!("{stem}.removed"))
+}
+
 /// Where the names whose captured copy is wanted are listed meanwhile.
 pub(super) fn wanted_path_of(dir: &Path, stem: &str) -> PathBuf {
     dir.join(format!("{stem}.wanted"))

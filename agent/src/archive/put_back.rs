@@ -11,7 +11,10 @@ use super::capture::Capture;
 use super::clock::{settle, well_before};
 use super::current::CurrentCopies;
 use super::entry::Timestamp;
-use super::files::{finished_name, index_path_of, line_path_of, remove_sidecars, wanted_path_of};
+use super::files::{
+    deleted_path_of, finished_name, index_path_of, line_path_of, remove_sidecars, removed_path_of,
+    wanted_path_of,
+};
 use super::index::{IndexReader, IndexWriter, NameReader, NameWriter, Record};
 use super::manifest::ArchiveLine;
 use super::note;
@@ -104,6 +107,7 @@ fn archive_what_differs(
 ) -> Result<Kept, ArchiveError> {
     let note_path = line_path_of(aside.dir, aside.stem);
     if aside.dir.join(finished_name(aside.stem)).exists() {
+        tell_what_was_removed(aside.dir, aside.stem)?;
         remove_sidecars(aside.dir, aside.stem)?;
         let before = note::load(&note_path, aside.dir, aside.stem);
         return Ok(before.map_or(Kept::Nothing, |line| Kept::All(Box::new(line))));
@@ -125,9 +129,30 @@ fn archive_what_differs(
         failed.sealed = true;
         note::store(&note_path, failed)
     })?;
+    tell_what_was_removed(aside.dir, aside.stem)?;
     // For the same reason its own index means nothing.
     remove_sidecars(aside.dir, aside.stem)?;
     Ok(Kept::All(Box::new(failed)))
+}
+
+/// What the archive lacks because it was removed since the capture, for people: `./NAME`, each ended by a zero byte.
+fn tell_what_was_removed(dir: &Path, stem: &str) -> Result<(), ArchiveError> {
+    let list = deleted_path_of(dir, stem, 1);
+    let removed = removed_path_of(dir, stem);
+    if removed.exists() || !list.exists() {
+        return Ok(());
+    }
+    let mut names = NameReader::open(&list)?;
+    let mut text = Vec::new();
+    while let Some(path) = names.next()? {
+        text.push(b'.');
+        text.extend_from_slice(path.as_bytes());
+        text.push(0);
+    }
+    if !text.is_empty() {
+        crate::durable::write(&removed, &text)?;
+    }
+    Ok(())
 }
 
 fn restore(

@@ -8,6 +8,7 @@ mod put_back;
 mod random;
 mod rounds;
 mod sealed;
+mod second_process;
 mod soak;
 mod tree;
 mod underlay;

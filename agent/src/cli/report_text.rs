@@ -6,7 +6,7 @@ use std::fmt::{Result, Write};
 use std::path::Path;
 
 use redeploy_agent::archive::SkipReason;
-use redeploy_agent::report::{ArchiveReport, Failure, Report, StepTime, Verdict};
+use redeploy_agent::report::{ArchiveReport, DependentReport, Failure, Report, StepTime, Verdict};
 use redeploy_agent::saga::SagaKind;
 use redeploy_agent::steps::Step;
 
@@ -38,6 +38,7 @@ fn write_report(out: &mut String, report: &Report, archives: &Path) -> Result {
         write_list(out, ".backup files written", report.backups.iter())?;
         write_list(out, "Settings", report.sources.iter())?;
     }
+    write_dependents(out, report)?;
     write_list(out, "Warnings", report.warnings.iter())?;
     write_list(out, "Next", next(report).iter())?;
     write_sheet(out, report)
@@ -182,6 +183,20 @@ fn write_list<T: std::fmt::Display>(out: &mut String, title: &str, lines: impl I
     }
     writeln!(out, "\n{title}:")?;
     lines.try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Those that went along.
+fn write_dependents(out: &mut String, report: &Report) -> Result {
+    let line = |dependent: &DependentReport| {
+        let DependentReport { node, image, parked, .. } = dependent;
+        let downtime =
+            dependent.downtime_ms.map_or_else(String::new, |ms| format!(", downtime {}", took(ms)));
+        match parked {
+            Some(parked) => format!("{node}: made anew from {image}{downtime}, parked as {parked}"),
+            None => format!("{node}: not made anew, on {image}"),
+        }
+    };
+    write_list(out, "Containers that lean on it", report.dependents.iter().map(line))
 }
 
 /// What to do now.

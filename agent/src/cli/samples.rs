@@ -123,6 +123,7 @@ fn report_of(records: &[Record], state: &State, verdict: Verdict) -> Report {
         last_words: failed.then(|| "exit code 1\ncannot open /etc/app.conf\n".to_owned()),
         recovery_sheet: (verdict == Verdict::Stuck)
             .then(|| "Recovery sheet: redeploy of container web\n".to_owned()),
+        dependents: Vec::new(),
     };
     report::report(&plan(), records, state, leftovers)
 }

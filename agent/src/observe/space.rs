@@ -7,8 +7,8 @@ use crate::archive::{self, Watch};
 use crate::config::Config;
 use crate::docker::Engine;
 use crate::guest_path::GuestPath;
-use crate::plan::{ArchivePlan, Source, Space};
-use crate::rootfs::Root;
+use crate::plan::{ArchivePlan, ReadWhole, Source, Space};
+use crate::rootfs::{FsKind, Root};
 
 /// Measures what `archives` would hold. `outgoing` is the container's id.
 ///
@@ -27,16 +27,19 @@ pub async fn measure(
             Source::Volume { name, .. } => engine.open_volume(name).await?,
             Source::Bind { path, .. } => engine.open_host_dir(path).await?,
         };
-        let selection = archive.selection.clone();
+        let unreliable = match (root.stamps_changes(), root.fs_kind()) {
+            (Ok(true), _) => None,
+            (Ok(false) | Err(_), kind) => Some(kind.map_or("unknown", FsKind::word).to_owned()),
+        };
+        let (selection, label) = (archive.selection.clone(), root.label().to_owned());
         let task =
             tokio::task::spawn_blocking(move || archive::measure(&root, &selection, &Watch::default()));
         let panicked = |_| ObserveError::Panicked { name: outgoing.to_owned() };
         // What cannot be measured now cannot be captured either; the capture says why.
         let measured = task.await.map_err(panicked)?.unwrap_or_default();
-        space.to_archive = space.to_archive.saturating_add(measured.bytes);
-        space.entries = space.entries.saturating_add(measured.entries);
-        if matches!(archive.source, Source::Root { .. }) {
-            space.to_restore = space.to_restore.saturating_add(measured.bytes);
+        space.add(archive, measured.bytes, measured.entries);
+        if let Some(file_system) = unreliable {
+            space.read_whole.push(ReadWhole { what: label, file_system, bytes: measured.bytes });
         }
     }
     let ours = nearest_existing(&config.data_dir);
@@ -61,4 +64,29 @@ fn free(root: &Root) -> u64 {
 
 fn device(root: &Root) -> Option<u64> {
     root.stat(&GuestPath::root()).ok().flatten().map(|stat| stat.dev)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Selection;
+    use crate::docker::FakeEngine;
+    use crate::plan::ArchivePlan;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_volume_in_memory_is_known_to_be_read_as_a_whole() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let fake = FakeEngine::new(dir.path());
+        fake.create_volume(&json!({ "Name": "v" })).await.unwrap();
+        crate::durable::write(&fake.volume_dir("v").join("rows"), &[1; 5000]).unwrap();
+        let selection = Selection { include: vec![GuestPath::root()], exclude: Vec::new() };
+        let source = Source::Volume { name: "v".to_owned(), shared: true };
+        let archives = [ArchivePlan { stem: "volume-0-v".to_owned(), source, selection }];
+        let engine: Arc<dyn Engine> = Arc::new(fake);
+        let space = measure(&engine, &Config::built_in(), "no container", &archives).await.unwrap();
+        let ReadWhole { what, file_system, bytes } = &space.read_whole[0];
+        assert_eq!((what.as_str(), file_system.as_str(), *bytes), ("volume v", "tmpfs", 5000));
+        assert_eq!(space.to_set_aside, 5000);
+    }
 }

@@ -310,7 +310,8 @@ fn check_hidden(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
     refusals
 }
 
-/// Archives are counted uncompressed: a refusal too many is better than a disk that fills up half way.
+/// Archives are counted uncompressed, and with what an undo is expected to set aside: a refusal too many is better than
+/// a disk that fills up half way.
 fn check_space(plan: &Plan) -> Vec<Refusal> {
     let space = &plan.space;
     let short = |place, needed: u64, free: u64| {
@@ -323,15 +324,15 @@ fn check_space(plan: &Plan) -> Vec<Refusal> {
         })
     };
     let mut refusals = Vec::new();
+    let ours = space.needed_with(space.to_set_aside);
     if space.same_disk {
-        let both = space.to_archive.saturating_add(space.to_restore);
         refusals.extend(short(
             "the data directory (and the engine's, on the same disk)",
-            both,
+            ours,
             space.data_dir_free,
         ));
     } else {
-        refusals.extend(short("the data directory", space.to_archive, space.data_dir_free));
+        refusals.extend(short("the data directory", ours, space.data_dir_free));
         refusals.extend(short(
             "the engine's directory",
             space.to_restore,
@@ -339,4 +340,20 @@ fn check_space(plan: &Plan) -> Vec<Refusal> {
         ));
     }
     refusals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// No engine can be brought to stay in these states for a test.
+    #[test]
+    fn a_container_that_is_being_removed_or_is_dead_is_refused() {
+        for (status, refused) in [("removing", true), ("dead", true), ("exited", false), ("running", false)] {
+            let container = Container::new(json!({ "State": { "Status": status } }));
+            let wanted = if refused { vec![Refusal::GoingAway("web".to_owned())] } else { Vec::new() };
+            assert_eq!(check_state("web", &container), wanted, "{status}");
+        }
+    }
 }

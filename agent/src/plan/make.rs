@@ -99,7 +99,7 @@ pub fn make(
 /// `PATH` ▸ `PATH.backup`. A path so long that its backup has no name is reported by nobody but the kernel.
 fn backups(preserve: &PreserveList) -> Vec<Backup> {
     let backup = |path: &GuestPath| {
-        let to = [path.as_bytes(), b".backup"].concat();
+        let to = [path.as_bytes(), super::BACKUP_ENDING].concat();
         GuestPath::new(to).ok().map(|to| Backup { path: path.clone(), to })
     };
     preserve.backup.iter().filter_map(|entry| backup(&entry.path)).collect()

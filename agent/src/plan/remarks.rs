@@ -33,6 +33,7 @@ pub(super) fn warnings(
     for mount in observed.container.mounts() {
         warnings.extend(mount_warning(observed, request, &mount));
     }
+    warnings.extend(replaced_copies(observed));
     warnings.extend(compose_warning(&observed.container));
     warnings.extend(unknown_changes(observed).filter(|_| !request.skip_reinstall));
     warnings
@@ -97,12 +98,34 @@ pub(super) fn coverage(observed: &Observed, request: &Request) -> Coverage {
     let is_covered = |path: &GuestPath| {
         let preserve = &observed.inside.preserve;
         preserve.keeps(path)
-            || preserve.backup.iter().any(|backup| backup.path == *path)
+            || preserve.backup.iter().any(|backup| backup.path == *path || is_its_copy(path, &backup.path))
             || mounts.iter().any(|mount| path.is_within(mount) || mount.is_within(path))
             || preserve.keep.iter().any(|entry| entry.path.is_within(path))
             || preserve.exclude.iter().any(|exclude| path.is_within(exclude))
     };
     uncovered(observed, &is_covered)
+}
+
+/// Copies that an earlier redeploy wrote: they are no paths that nothing keeps, but today's copies replace them.
+fn replaced_copies(observed: &Observed) -> Option<String> {
+    let changed = observed.changes.iter().flatten().filter(|change| change.kind != ChangeKind::Deleted);
+    let paths = changed.filter_map(|change| GuestPath::new(&change.path).ok());
+    let is_copy = |path: &GuestPath| {
+        observed.inside.preserve.backup.iter().any(|backup| is_its_copy(path, &backup.path))
+    };
+    let copies: Vec<String> = paths.filter(is_copy).map(|path| path.to_string()).collect();
+    (!copies.is_empty()).then(|| {
+        format!(
+            "copies of an earlier redeploy are replaced by copies of today's files: {}. Take out of them before what is \
+             still wanted; the parked container has them too",
+            copies.join(", ")
+        )
+    })
+}
+
+/// Is it the copy of this file that an earlier redeploy wrote?
+fn is_its_copy(path: &GuestPath, of: &GuestPath) -> bool {
+    path.as_bytes().strip_suffix(super::BACKUP_ENDING) == Some(of.as_bytes())
 }
 
 /// A revert takes nothing of the root back with it: all that changed in it since stays behind, parked.

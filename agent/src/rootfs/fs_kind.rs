@@ -24,6 +24,20 @@ pub enum FsKind {
 }
 
 impl FsKind {
+    /// What people call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ext => "ext",
+            Self::Xfs => "XFS",
+            Self::Btrfs => "Btrfs",
+            Self::Overlay => "overlayfs",
+            Self::Fuse => "FUSE",
+            Self::Tmpfs => "tmpfs",
+            Self::Other => "of another kind",
+        }
+    }
+
     pub(super) fn of(fd: BorrowedFd<'_>) -> Result<Self, Errno> {
         // The magic is 32 bits wide; the field's type and sign depend on the machine.
         let magic = rustix::fs::fstatfs(fd)?.f_type;

@@ -11,8 +11,9 @@ use super::output::PackedArchive;
 use super::runner::OpenArchive;
 use super::runner::Runner;
 use super::{Packed, Step, StepError, anew, stop};
-use crate::archive::{Capture, PackOptions, Round, RoundKind, Skipped};
+use crate::archive::{ArchiveLine, Capture, Manifest, PackOptions, Round, RoundKind, Skipped, seal};
 use crate::durable;
+use crate::explain::explain;
 use crate::plan::{ArchivePlan, Packing, Source};
 use crate::rootfs::Root;
 
@@ -65,11 +66,31 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         Source::Volume { shared, .. } | Source::Bind { shared, .. } => settled && !shared,
     });
     let kept: Vec<String> = unshared.map(|archive| archive.stem.clone()).collect();
+    seal_what_differences_are_to(runner).await;
     clear(&runner.hands.dir.archives(), &kept)?;
     if runner.plan().outgoing.crash_looping {
         runner.undid = stop::undo(runner).await?;
     }
     Ok(())
+}
+
+/// Whoever wants what a failed container had written needs the archive it is the difference to as an ordinary one. The
+/// old container serves by now, so there is time; that it cannot be had must not make the undo fail.
+async fn seal_what_differences_are_to(runner: &Runner) {
+    let dir = runner.hands.dir.archives();
+    let Ok(manifest) = Manifest::load(&runner.hands.dir.manifest()) else { return };
+    let has_difference = |line: &ArchiveLine| dir.join(format!("{}{FAILED_ENDING}", line.stem)).exists();
+    for line in manifest.archives.into_iter().filter(has_difference) {
+        let (dir, stem) = (dir.clone(), line.stem.clone());
+        let work = runner.blocking(Step::Capture, &stem, move |watch| Ok(seal(&dir, &line, watch)?));
+        if let Err(error) = work.await {
+            tracing::warn!(
+                archive = stem,
+                error = explain(&error),
+                "not sealed: it may hold older copies too"
+            );
+        }
+    }
 }
 
 /// Live rounds of one archive until another would not pay.

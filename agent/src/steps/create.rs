@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::capture::pack_options;
 use super::runner::Runner;
-use super::{Created, StepError, anew};
+use super::{Created, StepError, anew, fresh};
 use crate::archive::{Capture, RoundKind};
 use crate::docker::Container;
 use crate::durable;
@@ -41,20 +41,26 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     anew::bring_back(runner).await?;
     let Incoming::New(new) = &plan.incoming else { return Ok(()) };
+    let mut fresh_volumes = new.fresh_volumes.clone();
     if let Some(container) = runner.find_incoming().await? {
         keep_what_it_wrote(runner, &container).await?;
+        fresh_volumes = fresh::of(runner, new, &container).await?;
+        if has_run(&container) {
+            fresh::keep(runner, &fresh_volumes).await?;
+        }
         runner.engine().remove(container.id()).await?;
     }
-    for name in &new.fresh_volumes {
-        runner.engine().remove_volume(name).await?;
-    }
-    Ok(())
+    fresh::remove(runner, &fresh_volumes).await
+}
+
+fn has_run(container: &Container) -> bool {
+    !container.started_at().starts_with("0001-01-01")
 }
 
 /// A new container that ran may have taken in what users sent it, into paths that are to be kept: the old one serves
 /// again by now, so there is time to archive them before it goes.
 async fn keep_what_it_wrote(runner: &mut Runner, container: &Container) -> Result<(), StepError> {
-    if container.started_at().starts_with("0001-01-01") || container.read_only_root() {
+    if !has_run(container) || container.read_only_root() {
         return Ok(());
     }
     let plan = runner.hands.plan.clone();

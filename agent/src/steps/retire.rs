@@ -10,7 +10,7 @@ use crate::docker::Engine;
 use crate::durable;
 use crate::history::{self, Entry};
 use crate::paths::{DataDir, RedeployDir};
-use crate::plan::Plan;
+use crate::plan::{Incoming, Plan, REDEPLOY_LABEL};
 use crate::retention::{Kept, Retention, ToGo};
 
 pub(super) async fn tidy_node(hands: &Hands) -> Result<(), StepError> {
@@ -39,7 +39,7 @@ pub(super) async fn seal_archives(runner: &mut Runner) -> Result<(), StepError> 
 /// What retention let go of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tidied {
-    /// Parked containers removed, by name.
+    /// Parked containers, and new ones that an undo could not see yet, removed, by name.
     pub containers: Vec<String>,
     /// Redeploys whose archives were removed.
     pub archives: Vec<redeploy_proto::RedeployId>,
@@ -66,7 +66,27 @@ pub async fn tidy(
         });
     }
     let to_go = retention.decide(&kept, Timestamp::now());
-    carry_out(engine, &entries, &to_go).await
+    let mut tidied = carry_out(engine, &entries, &to_go).await?;
+    tidied.containers.extend(remove_strays(engine, &entries).await?);
+    Ok(tidied)
+}
+
+/// A new container whose redeploy was undone, and which came into being after that: the agent was killed while the engine
+/// made it. One that has run is somebody's work by now and stays.
+async fn remove_strays(engine: &dyn Engine, entries: &[Entry]) -> Result<Vec<String>, StepError> {
+    let mut removed = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.has_ended() && !entry.is_committed()) {
+        for plan in std::iter::once(&entry.plan).chain(&entry.plan.dependents) {
+            let Incoming::New(new) = &plan.incoming else { continue };
+            let Some(found) = engine.container(&new.temporary_name).await? else { continue };
+            let is_ours = found.label(REDEPLOY_LABEL) == Some(plan.id.to_string().as_str());
+            if is_ours && found.started_at().starts_with("0001-01-01") {
+                engine.remove(found.id()).await?;
+                removed.push(new.temporary_name.clone());
+            }
+        }
+    }
+    Ok(removed)
 }
 
 /// Archives, or what a failed new container had written; of the container or a dependent.

@@ -1,45 +1,14 @@
 //! Attachable overlay networks: the engine's cluster keeps records of who is on them, and a rename at the wrong
 //! moment breaks these.
 
-use std::fs::File;
-
 use anyhow::{Result, ensure};
-use redeploy_tests::engine::Docker;
 use redeploy_tests::operator::Operator;
 use redeploy_tests::sandbox::Sandbox;
+use redeploy_tests::swarm::Swarm;
 use redeploy_tests::wait;
 use serde_json::Map;
 
 use crate::trip::{client, image, round_trip, version_seen_by};
-
-/// A swarm of this engine alone. One test at a time has it; it is left again if it was begun here.
-struct Swarm {
-    begun: bool,
-    _lock: File,
-}
-
-impl Swarm {
-    fn join() -> Result<Self> {
-        let lock = File::create(std::env::temp_dir().join("redeploy-test-swarm.lock"))?;
-        lock.lock()?;
-        let state = Docker.call(&["info", "--format", "{{.Swarm.LocalNodeState}}"])?;
-        let begun = state == "inactive";
-        if begun {
-            Docker.call(&["swarm", "init", "--advertise-addr", "127.0.0.1"])?;
-        }
-        Ok(Self { begun, _lock: lock })
-    }
-}
-
-impl Drop for Swarm {
-    fn drop(&mut self) {
-        if self.begun
-            && let Err(error) = Docker.call(&["swarm", "leave", "--force"])
-        {
-            eprintln!("the swarm is not left: {error:#}");
-        }
-    }
-}
 
 #[test]
 fn an_attachable_overlay_network_beside_a_bridge() -> Result<()> {

@@ -99,6 +99,14 @@ fn everything_the_user_keeps_comes_over_exactly_and_nothing_else() -> Result<()>
     ensure!(parked["Id"] == old["Id"] && parked["State"]["Running"] == false);
     ensure!(parked["HostConfig"]["RestartPolicy"]["Name"] == "no");
 
+    // Another plan calls the copy that this one wrote by its name: replaced, not one of the user's that nothing keeps.
+    let planned =
+        operator.ask(&["plan", "--container", &web, "--image", &v2, "--pull=never"])?.outcome.stdout;
+    let line = planned.lines().find(|line| line.contains("\"event\":\"plan\"")).context("no plan")?;
+    let plan: Value = serde_json::from_str(line)?;
+    ensure!(!plan["coverage"].to_string().contains("php.ini.backup"), "{}", plan["coverage"]);
+    ensure!(plan["warnings"].to_string().contains("/etc/php.ini.backup"), "{}", plan["warnings"]);
+
     // The report and the archives.
     ensure!(report.to == v2 && report.from == v1 && report.node == web);
     ensure!(report.backups == ["/etc/php.ini.backup"], "{:?}", report.backups);

@@ -1,9 +1,12 @@
 //! Containers that must not, or cannot, be redeployed as they are.
 
 use anyhow::{Result, ensure};
+use redeploy_tests::engine::Docker;
 use redeploy_tests::images;
 use redeploy_tests::operator::Operator;
 use redeploy_tests::sandbox::Sandbox;
+use redeploy_tests::swarm::Swarm;
+use redeploy_tests::wait;
 
 use crate::untouched::{redeploy_refused, refused};
 
@@ -41,11 +44,29 @@ fn a_container_that_its_stop_would_delete() -> Result<()> {
 
 #[test]
 fn a_task_of_a_swarm_service() -> Result<()> {
+    let _swarm = Swarm::join()?;
     let sandbox = Sandbox::new("swarm task")?;
-    // The engine marks tasks with this label, and that is how they are known.
-    let options = ["--label", "com.docker.swarm.task.id=abc"];
-    let web = sandbox.run("web", &options, &images::busybox_v1()?, &[])?;
-    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["swarm service", "update the service"])
+    let docker = sandbox.docker();
+    let service = Service(sandbox.name("service"));
+    let words = ["service", "create", "--detach", "--no-resolve-image", "--name", &service.0];
+    docker.call(&[&words[..], &[&images::busybox_v1()?]].concat())?;
+    let task = wait::eventually(wait::PATIENCE, "a running task", || {
+        let of_it = format!("label=com.docker.swarm.service.name={}", service.0);
+        let names = docker.call(&["ps", "--filter", &of_it, "--format", "{{.Names}}"])?;
+        Ok(names.lines().next().map(str::to_owned))
+    })?;
+    redeploy_refused(&sandbox, &task, &images::busybox_v2()?, &["swarm service", "update the service"])
+}
+
+/// Its tasks go with it; a container of it that is removed comes back.
+struct Service(String);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Err(error) = Docker.call(&["service", "rm", &self.0]) {
+            eprintln!("service {} is not removed: {error:#}", self.0);
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::tree::*;
-use crate::archive::{ArchiveError, ArchiveLine, Aside, PutBack, RoundKind, Watch, put_back, verify};
+use crate::archive::{ArchiveError, ArchiveLine, Aside, PutBack, RoundKind, Watch, put_back, seal, verify};
 
 fn captured(bench: &Bench) -> ArchiveLine {
     fill_with_everything(&bench.old());
@@ -36,6 +36,24 @@ fn damage(bench: &Bench) {
     fs::remove_file(old.join("bin/tool")).unwrap();
     chmod(&old.join("data/acl"), 0o777);
     fs::remove_file(old.join("data/same.conf")).unwrap();
+}
+
+/// By the commands of docs/rescue.md.
+#[test]
+fn base_less_what_was_removed_and_the_difference_over_it_is_what_the_failed_one_had() {
+    let bench = Bench::new();
+    let line = captured(&bench);
+    damage(&bench);
+    let damaged = digest(&bench.old());
+    let failed = run(&bench, &line).unwrap().failed.unwrap();
+    let scratch = bench.untar(&seal(&bench.archives(), &line, &Watch::new()).unwrap());
+    let removed = fs::read(bench.archives().join("data.failed.removed")).unwrap();
+    for name in removed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let path = scratch.join(std::str::from_utf8(name).unwrap());
+        fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).ok();
+    }
+    bench.untar_into(&failed, &scratch);
+    assert_same(&digest(&scratch), &damaged);
 }
 
 #[test]

@@ -88,17 +88,22 @@ impl Bench {
         let plain = self.dir.path().join("plain");
         fs::remove_dir_all(&plain).unwrap();
         fs::create_dir(&plain).unwrap();
+        self.untar_into(line, &plain);
+        plain
+    }
+
+    /// Unpacks an archive with GNU tar over what is there.
+    pub(super) fn untar_into(&self, line: &ArchiveLine, plain: &Path) {
         let done = Command::new("tar")
             .args(["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner", "-p", "-xzf"])
             .arg(line.path(&self.archives()))
             .arg("-C")
-            .arg(&plain)
+            .arg(plain)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         let complaints: Vec<_> = said.lines().filter(|line| !line.contains("implausibly old")).collect();
         assert!(done.status.success() && complaints.is_empty(), "{complaints:?}");
-        plain
     }
 }
 
