@@ -20,7 +20,8 @@ pub(crate) fn plan(plan: &Plan) -> Result<Map<String, Value>, serde_json::Error>
 
 /// A plan holds one more for each container that goes along.
 fn mask_plan(plan: &mut Value) {
-    for body in ["/incoming/new/recreation/body", "/outgoing/anew/recreation/body", "/outgoing/stand_in/body"] {
+    for body in ["/incoming/new/recreation/body", "/outgoing/anew/recreation/body", "/outgoing/stand_in/body"]
+    {
         plan.pointer_mut(body).into_iter().for_each(mask_body);
     }
     let dependents = plan.get_mut("dependents").and_then(Value::as_array_mut);

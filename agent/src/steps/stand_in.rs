@@ -107,7 +107,8 @@ pub(super) async fn copy(
     durable::create_dir(&dir)?;
     let selection = selection.clone();
     // Limits are for what is kept; a whole root is as large as it is.
-    let options = PackOptions { entries_max: 0, archive_bytes_max: 0, ..pack_options(&runner.plan().packing) };
+    let options =
+        PackOptions { entries_max: 0, archive_bytes_max: 0, ..pack_options(&runner.plan().packing) };
     let at = dir.clone();
     let work = runner.blocking(step, "root", move |watch| {
         let mut capture = Capture::begin(&at, STEM_COPY, selection, options)?.against(&to, &from, watch)?;
