@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{Manifest, Skipped};
 use crate::plan::{Incoming, Plan};
 use crate::recreate::FieldSource;
-use crate::saga::{Event, Outcome, Reason, Record, SagaKind, State};
+use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State};
 use crate::steps::{Step, StepOutput};
 
 /// How it ended, or where it stands.
@@ -57,6 +57,9 @@ pub struct ArchiveReport {
 pub struct Failure {
     /// What turned the saga back.
     pub reason: String,
+    /// What somebody else did, if that turned it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interference: Option<Interference>,
     /// What the failed undo said; only when stuck.
     pub stuck: Option<String>,
     /// The new container's last output, with its exit code.
@@ -260,11 +263,15 @@ fn backups(records: &[Record]) -> Vec<String> {
 /// From the records, because an ended saga's state no longer says why it turned back.
 fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
     let mut reason = None;
+    let mut interference = None;
     let mut stuck = None;
     let mut made_anew = None;
     for record in records {
         match &record.event {
-            Event::TurnedBack { reason: why } => reason = Some(why.to_string()),
+            Event::TurnedBack { reason: why } => {
+                reason = Some(why.to_string());
+                interference = interference_of(why);
+            }
             Event::Stuck { step, error } => stuck = Some(format!("undo of {step} failed: {error}")),
             Event::Resumed => stuck = None,
             Event::Undone { note, .. } => made_anew = made_anew.or_else(|| note.clone()),
@@ -277,7 +284,14 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
         }
     }
     let Leftovers { last_words, recovery_sheet, .. } = leftovers;
-    reason.map(|reason| Failure { reason, stuck, last_words, recovery_sheet, made_anew })
+    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet, made_anew })
+}
+
+fn interference_of(reason: &Reason) -> Option<Interference> {
+    match reason {
+        Reason::Failed { interference, .. } => interference.clone(),
+        Reason::Interrupted | Reason::Cancelled => None,
+    }
 }
 
 fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -287,7 +301,7 @@ fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed { step, error } => write!(f, "step {step} failed: {error}"),
+            Self::Failed { step, error, .. } => write!(f, "step {step} failed: {error}"),
             Self::Interrupted => f.write_str("the agent was interrupted"),
             Self::Cancelled => f.write_str("it was cancelled"),
         }

@@ -20,6 +20,7 @@ mod capture;
 mod create;
 mod crew;
 mod error;
+mod lookout;
 mod output;
 mod prefill;
 mod probe;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use redeploy_agent::report::{Report, Verdict};
+use redeploy_agent::steps::Step;
 use redeploy_tests::engine::Docker;
 use redeploy_tests::images::Image;
 use redeploy_tests::operator::Operator;
@@ -215,7 +216,8 @@ fn act_during(test: &str, step: &str, act: impl Fn(Docker, &str) -> Result<()>) 
     let volume = sandbox.volume("data")?;
     let options = ["--volume", &format!("{volume}:/data"), "--restart", "unless-stopped"];
     let web = sandbox.run("web", &options, &image("v1")?, &[])?;
-    sandbox.docker().exec(&web, &["sh", "-c", "echo rows >/data/rows; echo mine >/etc/mine"])?;
+    let write = "echo rows >/data/rows; echo mine >/etc/mine; dd if=/dev/urandom of=/data/big bs=1M count=64";
+    sandbox.docker().exec(&web, &["sh", "-c", write])?;
     let old_id = id_of(&sandbox.docker().inspect(&web)?)?;
     let operator = Operator::configured_slowly(&sandbox)?;
     let running = operator.begin_redeploy(&web, &image("v2")?, &[])?;
@@ -247,6 +249,20 @@ fn somebody_removes_the_new_container_while_it_proves_itself() -> Result<()> {
     let (scene, report) =
         act_during("new removed", "verify", |docker, web| docker.call(&["rm", "--force", web]).map(drop))?;
     ensure!(report.verdict == Verdict::Undone, "{report:#?}");
+    scene.serves_as_before()
+}
+
+#[test]
+fn somebody_pauses_the_old_container_while_it_is_captured() -> Result<()> {
+    let (scene, report) =
+        act_during("old paused", "capture", |docker, web| docker.call(&["pause", web]).map(drop))?;
+    ensure!(report.verdict == Verdict::Undone, "{report:#?}");
+    // Noticed at once, by the engine's word, not when the step had ended.
+    let last = report.steps.last().context("no steps")?;
+    ensure!(last.step == Step::Capture && last.took_ms.is_none(), "{report:#?}");
+    let found = report.failure.context("no failure")?.interference.context("no interference")?;
+    ensure!(found.found == "is paused" && found.event.as_deref() == Some("pause"), "{found:?}");
+    scene.docker().call(&["unpause", &scene.web])?;
     scene.serves_as_before()
 }
 

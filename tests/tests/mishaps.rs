@@ -324,6 +324,65 @@ async fn one_removed_while_the_new_one_proves_itself_is_no_way_back_and_the_repo
     assert!(report.warnings.iter().any(|warning| warning.contains("nothing to revert to")), "{report:#?}");
 }
 
+/// Enough for a step to take longer than the engine needs to tell of an event.
+#[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+fn much_data(path: &std::path::Path) {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut block = vec![0_u8; 1 << 20];
+    for word in block.chunks_exact_mut(8) {
+        seed = (seed ^ (seed << 7)).wrapping_mul(0x2545_F491_4F6C_DD1D).rotate_left(17);
+        word.copy_from_slice(&seed.to_le_bytes());
+    }
+    std::fs::write(path, block.repeat(64)).unwrap();
+}
+
+/// Somebody acts as soon as a step has begun that has much to do.
+async fn cut_short(step: Step, act: &'static str, found: &str) -> Room {
+    let room = plain();
+    let (file, engine) = (room.volume_file("big"), room.engine.clone());
+    much_data(&file);
+    let (runtime, old) = (tokio::runtime::Handle::current(), id_of_web(&room).await);
+    let when = When(move |event: &Event| {
+        // So that there is something left for the last round.
+        if matches!(event, Event::Done { step: Step::Stop, .. }) {
+            much_data(&file);
+        }
+        if !matches!(event, Event::Started { step: begun } if *begun == step) {
+            return;
+        }
+        let (engine, old) = (engine.clone(), old.clone());
+        runtime.spawn(async move {
+            let new = engine.names_of_all().into_iter().find(|name| name.contains(".new-"));
+            match act {
+                "rename old" => engine.rename(&old, "elsewhere").await.unwrap(),
+                "start old" => engine.start(&old).await.unwrap(),
+                _ => engine.remove(&new.unwrap()).await.unwrap(),
+            }
+        });
+    });
+    let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    let last = report.steps.last().unwrap();
+    assert_eq!((last.step, last.took_ms), (step, None), "it went on: {report:#?}");
+    let interference = report.failure.unwrap().interference.unwrap();
+    assert!(interference.found.contains(found), "{interference:?}");
+    room
+}
+
+async fn id_of_web(room: &Room) -> String {
+    room.engine.container("web").await.unwrap().unwrap().id().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_acts_on_our_containers_ends_a_long_step_at_once() {
+    let room = cut_short(Step::Capture, "rename old", "renamed to elsewhere").await;
+    assert_eq!(room.engine.running(), ["elsewhere"]);
+    let room = cut_short(Step::Prefill, "remove new", "no longer exists").await;
+    room.assert_old_serves().await;
+    let room = cut_short(Step::Settle, "start old", "has been started").await;
+    room.assert_old_serves().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
     for method in ["create", "open_root", "remove", "rename"] {

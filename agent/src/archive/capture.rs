@@ -211,7 +211,7 @@ impl Capture {
         let limit = self.options.archive_bytes_max;
         let left = (limit > 0).then(|| limit.saturating_sub(self.line.bytes));
         let (output, exceeded) = Limited::new(&self.file, left);
-        let output = Tally::new(Tally::new(output, self.whole.clone()), Sha256::default());
+        let output = Tally::beside(output, &self.whole, self.line.bytes);
         let gzip = GzipWriter::new(output, self.line.level, self.options.threads);
         let mut packer = Packer {
             root,
@@ -237,8 +237,7 @@ impl Capture {
         let Packer { tar, index, deleted, round, hottest, .. } = packer;
         let (gzip, _, tar) = tar.into_inner_unterminated().into_parts();
         let written = gzip.finish().map_err(ArchiveError::host("write", &archive)).map_err(too_large)?;
-        let (output, bytes, sha256) = written.into_parts();
-        let (_, _, whole) = output.into_parts();
+        let (_, bytes, sha256, whole) = written.into_both();
         let settled = match kind {
             RoundKind::Live => {
                 // Now, while the container serves: `finish`, after it stopped, is left with little to wait for.

@@ -45,6 +45,11 @@ pub trait Work: Send {
 
     /// Has somebody asked to stop?
     fn is_cancelled(&self) -> bool;
+
+    /// Has somebody else acted on what the steps work with?
+    fn interference(&self) -> Option<StepError> {
+        None
+    }
 }
 
 /// What taking a step back came to.
@@ -186,8 +191,8 @@ impl<'a, W: Work> Saga<'a, W> {
     }
 
     async fn forward(&mut self, step: Step) -> Result<(), ExecutorError> {
-        if self.work.is_cancelled() {
-            return self.turn_back(Reason::Cancelled);
+        if let Some(reason) = self.called_off(step) {
+            return self.turn_back(reason);
         }
         if let Err(error) = self.record(Event::Started { step }) {
             return self.turn_back_deaf(step, error);
@@ -201,7 +206,7 @@ impl<'a, W: Work> Saga<'a, W> {
                 }
             }
             Err(StepError::Cancelled) => self.turn_back(Reason::Cancelled),
-            Err(error) => self.turn_back(Reason::Failed { step, error: explain(&error) }),
+            Err(error) => self.turn_back(failed(step, &error)),
         }
     }
 
@@ -219,11 +224,20 @@ impl<'a, W: Work> Saga<'a, W> {
         Ok(output)
     }
 
-    fn commit(&mut self) -> Result<(), ExecutorError> {
-        if self.work.is_cancelled() {
-            return self.turn_back(Reason::Cancelled);
+    /// Does anything speak against going on between two steps? `step` is the next one, or the last.
+    fn called_off(&self, step: Step) -> Option<Reason> {
+        match self.work.interference() {
+            Some(error) => Some(failed(step, &error)),
+            None => self.work.is_cancelled().then_some(Reason::Cancelled),
         }
-        match (self.record(Event::Committed), self.steps.last()) {
+    }
+
+    fn commit(&mut self) -> Result<(), ExecutorError> {
+        let last = self.steps.last();
+        if let Some(reason) = last.and_then(|step| self.called_off(*step)) {
+            return self.turn_back(reason);
+        }
+        match (self.record(Event::Committed), last) {
             (Err(error), Some(step)) => self.turn_back_deaf(*step, error),
             (result, _) => result,
         }
@@ -283,7 +297,7 @@ impl<'a, W: Work> Saga<'a, W> {
     /// The journal is lost in the middle of the way forward: go back without it.
     fn turn_back_deaf(&mut self, step: Step, error: ExecutorError) -> Result<(), ExecutorError> {
         let ExecutorError::Journal(error) = error else { return Err(error) };
-        let reason = Reason::Failed { step, error: explain(&error) };
+        let reason = Reason::Failed { step, error: explain(&error), interference: None };
         self.lose_journal(error);
         self.turn_back(reason)
     }
@@ -337,6 +351,10 @@ impl<'a, W: Work> Saga<'a, W> {
         }
         Ok(())
     }
+}
+
+fn failed(step: Step, error: &StepError) -> Reason {
+    Reason::Failed { step, error: explain(error), interference: error.interference().cloned() }
 }
 
 /// Where a saga stands, from its records alone.

@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn failed() -> Reason {
-        Reason::Failed { step: Step::Stop, error: "no".into() }
+        Reason::Failed { step: Step::Stop, error: "no".into(), interference: None }
     }
 
     fn events() -> Vec<Event> {

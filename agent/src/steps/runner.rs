@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::lookout::{self, Alarm, Watched};
 use super::{
     Created, Packed, Settled, Step, StepError, StepOutput, anew, capture, create, prefill, put_data, settle,
     start, stop, swap, verify,
@@ -74,6 +75,8 @@ pub(super) struct Open {
 /// Applies and undoes the steps of one plan.
 pub(super) struct Runner {
     pub(super) hands: Hands,
+    /// Raised when somebody else acts on one of the saga's containers.
+    pub(super) alarm: Alarm,
     /// Whom this container leans on, if it is a dependent.
     pub(super) leader: Option<Leader>,
     pub(super) known: Known,
@@ -85,10 +88,11 @@ pub(super) struct Runner {
 
 impl Runner {
     /// A runner that has done nothing yet.
-    pub(super) fn new(hands: Hands, leader: Option<Leader>) -> Self {
+    pub(super) fn new(hands: Hands, leader: Option<Leader>, alarm: Alarm) -> Self {
         Self {
             hands,
             leader,
+            alarm,
             known: Known::default(),
             open: Open::default(),
             undid: Undid::default(),
@@ -161,14 +165,35 @@ impl Runner {
         container.label(crate::plan::REDEPLOY_LABEL) == Some(self.plan().id.to_string().as_str())
     }
 
+    /// What this step expects of its containers, for the lookout.
+    pub(super) fn expects(&self, step: Step) -> Vec<Watched> {
+        let created = self.known.created.as_ref().map(|created| created.container.as_str());
+        lookout::of_step(step, self.plan(), created)
+    }
+
     /// Is this an undo?
     pub(super) fn is_going_back(&self) -> bool {
         self.going_back
     }
 
-    /// On the way forward, a request to stop ends a long wait.
+    /// On the way forward, a request to stop or the alarm ends a long wait.
     pub(super) fn stop_if_cancelled(&self) -> Result<(), StepError> {
-        if !self.going_back && self.hands.cancel.is_cancelled() { Err(StepError::Cancelled) } else { Ok(()) }
+        if self.going_back {
+            return Ok(());
+        }
+        match self.alarm.why() {
+            Some(error) => Err(error),
+            None if self.hands.cancel.is_cancelled() => Err(StepError::Cancelled),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns once somebody asks to stop, or the alarm is raised.
+    async fn called_off(&self) {
+        tokio::select! {
+            () = self.hands.cancel.cancelled() => {}
+            () = self.alarm.raised() => {}
+        }
     }
 
     pub(super) fn gone(&self, name: &str, id: &str) -> StepError {
@@ -190,11 +215,14 @@ impl Runner {
             tokio::select! {
                 result = &mut task => break result,
                 _ = tick.tick() => self.hands.audience.progress(step, what, watch.bytes(), watch.files()),
-                () = self.hands.cancel.cancelled(), if !self.going_back && !watch.is_cancelled() => watch.cancel(),
+                () = self.called_off(), if !self.going_back && !watch.is_cancelled() => watch.cancel(),
             }
         };
         match result {
-            Ok(Err(StepError::Archive(ArchiveError::Cancelled))) => Err(StepError::Cancelled),
+            Ok(Err(StepError::Archive(ArchiveError::Cancelled))) => {
+                self.stop_if_cancelled()?;
+                Err(StepError::Cancelled)
+            }
             Ok(result) => result,
             Err(_) => Err(StepError::Panicked { what: what.to_owned() }),
         }

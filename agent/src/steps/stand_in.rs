@@ -12,6 +12,7 @@ use crate::docker::{Container, Engine, EngineError};
 use crate::durable;
 use crate::plan::{Incoming, Plan, REDEPLOY_LABEL, StandIn, is_stand_in};
 use crate::rootfs::Root;
+use crate::saga::Interference;
 
 /// Where the difference between two roots lies on its way.
 const STEM_COPY: &str = "copy";
@@ -23,11 +24,9 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
     let parked = runner.engine().container(&plan.outgoing.id).await?;
     if let Some(parked) = &parked {
         if parked.is_alive() || parked.name() != plan.outgoing.parked_name {
-            return Err(StepError::Interfered {
-                name: plan.outgoing.parked_name.clone(),
-                found: format!("is {:?} as {}", parked.state(), parked.name()),
-                expected: "parked",
-            });
+            let found = format!("is {:?} as {}", parked.state(), parked.name());
+            let what = Interference::found(&plan.outgoing.parked_name, &found, "to stay parked");
+            return Err(StepError::Interfered(what));
         }
         let made = make(runner, stand_in).await?;
         if stand_in.has_root {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::runner::Runner;
 use super::{StepError, Stopped, anew, verify};
 use crate::docker::{Container, EngineError, RunState};
-use crate::saga::Undid;
+use crate::saga::{Interference, Undid};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     let outgoing = runner.outgoing().await?;
@@ -22,11 +22,8 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     stop_for_good(runner, outgoing.id()).await?;
     let stopped = runner.outgoing().await?;
     if stopped.is_alive() {
-        return Err(StepError::Interfered {
-            name: runner.plan().node.clone(),
-            found: "runs".into(),
-            expected: "stopped",
-        });
+        let found = Interference::found(&runner.plan().node, "runs again", "to stay stopped");
+        return Err(StepError::Interfered(found));
     }
     Ok(Stopped { asked_at })
 }
@@ -59,8 +56,8 @@ fn check_same_run(runner: &Runner, outgoing: &Container) -> Result<(), StepError
         (true, true) if outgoing.started_at() != plan.started_at => "has been restarted",
         (true, true) | (false, false) => return Ok(()),
     };
-    let name = runner.plan().node.clone();
-    Err(StepError::Interfered { name, found: found.into(), expected: "left alone while it was captured" })
+    let expected = "to be left alone while it was captured";
+    Err(StepError::Interfered(Interference::found(&runner.plan().node, found, expected)))
 }
 
 /// The policy first, so that nothing brings the container back once it is stopped. One that ends again and again
