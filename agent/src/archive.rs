@@ -24,6 +24,7 @@
 
 mod acl;
 pub mod apply;
+mod base;
 pub mod capture;
 mod clock;
 mod current;

@@ -4,6 +4,8 @@
 //! Flows in: a request. Flows out: a report, or the reasons why nothing was done. Must never start a saga whose
 //! plan is not durable.
 
+mod again;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,6 +13,7 @@ use redeploy_proto::RedeployId;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Manifest, ManifestError};
+use crate::compose;
 use crate::config::Config;
 use crate::docker::{Container, Engine, EngineError, RegistryLogin};
 use crate::durable::{self, DurableError};
@@ -19,7 +22,7 @@ use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
 use crate::observe::{self, ObserveError, Observed};
 use crate::paths::{DataDir, RedeployDir};
-use crate::plan::{self, Anew, Incoming, Plan, Refusal, Request, RevertGround, RevertRequest};
+use crate::plan::{self, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
 use crate::recovery;
 use crate::recreate::{self, RecreateError};
@@ -112,27 +115,21 @@ impl Agent {
         let keep = request.use_existing_volumes;
         let observed =
             observe::observe(&self.engine, &self.config, &self.data, &request.container, keep).await?;
+        let compose = self.compose();
+        let picture = compose::look(&observed.container, &compose).await;
         let fetched = image::fetch(engine, &info, &request.image, pull, login, &self.audience).await?;
         let archives = plan::archives(&observed, request);
         let outgoing = observed.container.id().to_owned();
         let space = observe::measure(&self.engine, &self.config, &outgoing, &archives).await?;
         let ground = plan::Ground { observed: &observed, fetched: &fetched, config: &self.config };
         let mut plan = plan::make(id, Timestamp::now(), ground, request, archives, space)?;
+        compose::settle(&mut plan, picture, &compose).await;
         plan.outgoing.anew = self.anew(id, &observed).await?;
         plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
-    }
-
-    /// How the container would be made anew, if the engine still has its image.
-    async fn anew(&self, id: RedeployId, observed: &Observed) -> Result<Option<Box<Anew>>, Refused> {
-        match image::present(self.engine.as_ref(), &observed.container).await {
-            Ok(own) => Ok(plan::make_anew(id, observed, &own)),
-            Err(ImageError::Engine(error)) => Err(error.into()),
-            Err(_) => Ok(None),
-        }
     }
 
     /// Plans for the containers that lean on the one that is replaced.
@@ -226,17 +223,6 @@ impl Agent {
         plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
-    }
-
-    /// The image of a container that is made anew, by its id if its name has moved on since.
-    async fn fix_image(&self, plan: &mut Plan) -> Result<(), Refused> {
-        let Incoming::New(new) = &mut plan.incoming else { return Ok(()) };
-        let reference = new.recreation.body["Image"].as_str().unwrap_or_default();
-        let named = self.engine.image(reference).await?;
-        if named.is_none_or(|named| named.id() != new.image_id) {
-            new.recreation.body["Image"] = new.image_id.clone().into();
-        }
-        Ok(())
     }
 
     /// The newest redeploy of this node whose parked container is still there.
@@ -354,11 +340,6 @@ impl Agent {
         durable::write(&dir.report(), &serde_json::to_vec_pretty(&report)?)?;
         self.audience.report(&report);
         Ok(report)
-    }
-
-    /// Has somebody removed the old container, so that there is no way back?
-    async fn is_parked_gone(&self, plan: &Plan) -> bool {
-        matches!(steps::parked_by(self.engine.as_ref(), plan).await, Ok(None))
     }
 
     fn crew(&self, plan: &Arc<Plan>) -> Crew {

@@ -26,7 +26,7 @@ use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use anew::{MADE_ANEW, make_anew};
+pub use anew::{Anew, MADE_ANEW, make_anew};
 pub use archives::archives;
 pub use check::{Refusal, check};
 pub use dependents::{carried, dependent_archives, make_dependent};
@@ -38,7 +38,7 @@ pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use room::remark as remark_on_room;
 pub use show::show;
-pub use stand_in::{MADE_STAND_IN, is_stand_in, make_stand_in};
+pub use stand_in::{MADE_STAND_IN, RootFrom, StandIn, is_stand_in, make_stand_in};
 
 use crate::archive::Selection;
 use crate::guest_path::GuestPath;
@@ -122,44 +122,6 @@ pub struct Outgoing {
     /// What takes its place once it is parked, if it cannot stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stand_in: Option<Box<StandIn>>,
-}
-
-/// A container that is never started and holds another one's root.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StandIn {
-    /// Its name until it is whole; then it takes the parked one's.
-    pub temporary_name: String,
-    /// How it is created.
-    pub body: Value,
-    /// Which part of the root it holds: all but what the engine owns and what is mounted.
-    pub selection: Selection,
-    /// Is there anything of the user's in the root? Not in a read-only one.
-    pub has_root: bool,
-}
-
-/// The stand-in that a new container gets its whole root from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RootFrom {
-    /// Full id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Which part of the root.
-    pub selection: Selection,
-    /// Is there anything of the user's in it?
-    pub has_root: bool,
-}
-
-/// How a container is made anew from its own image.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Anew {
-    /// Its name until it is whole; then it takes the node's.
-    pub temporary_name: String,
-    /// How it is created.
-    pub recreation: Recreation,
 }
 
 /// The container that takes over.

@@ -98,7 +98,9 @@ async fn fake_revert_with_every_fault() {
 /// A container of a Compose project is parked as a stand-in and made anew by a revert.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fake_composed_with_every_fault() {
-    for (order, steps) in [(Order::Redeploy, REDEPLOY), (Order::RevertRestore, REVERT)] {
+    let last = [Step::Verify];
+    let of_revert = [Step::Create, Step::Prefill, Step::Swap, Step::Verify];
+    for (order, steps) in [(Order::Redeploy, &last[..]), (Order::RevertRestore, &of_revert[..])] {
         for (faults, wanted) in faults_of(steps) {
             run_with(&fake::composed(), order, &faults, wanted).await;
         }

@@ -2,12 +2,23 @@
 //! own image, its own volumes. Pure.
 
 use redeploy_proto::RedeployId;
+use serde::{Deserialize, Serialize};
 
 use super::make;
-use super::{Anew, MADE_LABEL, Names, Request};
+use super::{MADE_LABEL, Names, Request};
 use crate::image::Fetched;
 use crate::observe::Observed;
 use crate::recreate::Recreation;
+
+/// How a container is made anew from its own image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anew {
+    /// Its name until it is whole; then it takes the node's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub recreation: Recreation,
+}
 
 /// On a container that stands for one that somebody removed.
 pub const MADE_ANEW: &str = "anew";

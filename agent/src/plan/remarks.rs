@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::archives::{mount_targets, others_using};
 use super::{Coverage, Request};
-use crate::docker::{ChangeKind, Container, MountKind};
+use crate::docker::{ChangeKind, MountKind};
 use crate::guest_path::GuestPath;
 use crate::image::Fetched;
 use crate::observe::Observed;
@@ -34,7 +34,6 @@ pub(super) fn warnings(
         warnings.extend(mount_warning(observed, request, &mount));
     }
     warnings.extend(replaced_copies(observed));
-    warnings.extend(compose_warning(&observed.container));
     warnings.extend(unknown_changes(observed).filter(|_| !request.skip_reinstall));
     warnings
 }
@@ -44,17 +43,6 @@ pub(super) fn unknown_changes(observed: &Observed) -> Option<String> {
     let error = observed.changes.as_ref().err()?;
     Some(format!(
         "what the user changed outside the kept paths is not known, and goes with the old container: {error}"
-    ))
-}
-
-/// A label of a container cannot be taken away, so the parked one still counts as an instance of its service. Compose
-/// (1.29 does; 2 reads the same labels) then removes the new one as one too many and starts the parked one.
-fn compose_warning(container: &Container) -> Option<String> {
-    let project = container.label("com.docker.compose.project")?;
-    Some(format!(
-        "it belongs to compose project {project}: while the old container stands parked, `docker compose up` takes \
-         it for a second instance and may remove the new one. Set the new image in the compose file, and remove the \
-         parked container before the next `up`; the file's changed image makes compose recreate the container once"
     ))
 }
 

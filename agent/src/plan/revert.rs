@@ -75,6 +75,7 @@ pub fn make_revert(
     };
     warnings.extend(unlike_mounts(observed, ground.parked));
     warnings.extend(remarks::unknown_changes(observed));
+    warnings.extend(compose_advice(&observed.container, &ground.parked_by.outgoing.image));
     let before = &ground.parked_by.outgoing;
     Plan {
         version: PLAN_VERSION,
@@ -101,6 +102,15 @@ pub fn make_revert(
         space,
         node,
     }
+}
+
+/// Compose goes by its files.
+fn compose_advice(container: &Container, image: &str) -> Option<String> {
+    let project = container.label("com.docker.compose.project")?;
+    Some(format!(
+        "it belongs to compose project {project}: write image {image} back into the compose file before the next \
+         `docker compose up`"
+    ))
 }
 
 /// What stands parked is only a stand-in: the container is made anew from its saved body, with the stand-in's root.

@@ -2,14 +2,43 @@
 //! labels stay with it, and Compose would start it as an instance of its service. Pure.
 
 use redeploy_proto::RedeployId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::archives::mount_targets;
-use super::{MADE_LABEL, Names, REDEPLOY_LABEL, StandIn};
+use super::{MADE_LABEL, Names, REDEPLOY_LABEL};
 use crate::archive::Selection;
 use crate::docker::{Container, Image, MountKind};
 use crate::guest_path::GuestPath;
 use crate::observe::Observed;
+
+/// A container that is never started and holds another one's root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandIn {
+    /// Its name until it is whole; then it takes the parked one's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub body: Value,
+    /// Which part of the root it holds: all but what the engine owns and what is mounted.
+    pub selection: Selection,
+    /// Is there anything of the user's in the root? Not in a read-only one.
+    pub has_root: bool,
+}
+
+/// The stand-in that a new container gets its whole root from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootFrom {
+    /// Full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Which part of the root.
+    pub selection: Selection,
+    /// Is there anything of the user's in it?
+    pub has_root: bool,
+}
 
 /// On a container that holds another one's root.
 pub const MADE_STAND_IN: &str = "stand-in";
