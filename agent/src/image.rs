@@ -57,6 +57,17 @@ pub enum ImageError {
         /// Ours.
         wanted: String,
     },
+    /// No registry has it, and this engine does not tell where the image of that name came from.
+    #[error(
+        "{source}; an image {reference} is on this host, but this engine does not tell whether it was built here \
+         or pulled once and may be out of date: --pull never uses it as it is"
+    )]
+    OriginUnknown {
+        /// What the operator wrote.
+        reference: String,
+        /// Why it could not be pulled.
+        source: EngineError,
+    },
     /// The engine or the registry said no.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -84,9 +95,15 @@ pub async fn fetch(
             };
             match (engine.pull(&repository, &tag, login, &on_progress).await, here) {
                 (Ok(()), _) => (engine.image(text).await?, None),
-                (Err(error), Some(image)) if may_use_local(&error, &image) => {
-                    (Some(image), Some(format!("using the image built on this host: {error}")))
-                }
+                (Err(error), Some(image)) if failed_to_find(&error) => match origin(&image) {
+                    Origin::Here => {
+                        (Some(image), Some(format!("using the image built on this host: {error}")))
+                    }
+                    Origin::Registry => return Err(error.into()),
+                    Origin::Unknown => {
+                        return Err(ImageError::OriginUnknown { reference: text.to_owned(), source: error });
+                    }
+                },
                 (Err(error), _) => return Err(error.into()),
             }
         }
@@ -115,9 +132,9 @@ pub async fn present(engine: &dyn Engine, container: &Container) -> Result<Fetch
     Ok(Fetched { reference, image, digest: None, warning: None })
 }
 
-/// An image that came from no registry is what the operator means, whatever registries say about its name.
-fn may_use_local(error: &EngineError, image: &Image) -> bool {
-    let failed_to_find = match error {
+/// Did every registry fail to give the image, rather than the engine to take it?
+fn failed_to_find(error: &EngineError) -> bool {
+    match error {
         EngineError::Pull { reason, .. } => match reason {
             PullFailure::NotFound | PullFailure::Denied | PullFailure::RegistryUnavailable => true,
             PullFailure::WrongPlatform | PullFailure::Other => false,
@@ -129,8 +146,31 @@ fn may_use_local(error: &EngineError, image: &Image) -> bool {
         | EngineError::TooOld { .. }
         | EngineError::NotLocal { .. }
         | EngineError::NoRoot { .. } => false,
-    };
-    failed_to_find && image.repo_digests().next().is_none()
+    }
+}
+
+/// Where an image on this host came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From no registry: it is what the operator means, whatever registries say about its name.
+    Here,
+    /// From a registry, where its name may have moved on.
+    Registry,
+    /// The engine does not tell.
+    Unknown,
+}
+
+/// With the containerd store every image has a digest in each repository it is tagged in, whether or not it was ever
+/// there; one sees it by the digest, which is also the image's id.
+fn origin(image: &Image) -> Origin {
+    let mut digests = image.repo_digests().filter_map(|named| named.split_once('@')).peekable();
+    if digests.peek().is_none() {
+        Origin::Here
+    } else if digests.all(|(_, digest)| digest == image.id()) {
+        Origin::Unknown
+    } else {
+        Origin::Registry
+    }
 }
 
 fn check_platform(reference: &str, image: &Image, info: &EngineInfo) -> Result<(), ImageError> {
@@ -143,4 +183,19 @@ fn check_platform(reference: &str, image: &Image, info: &EngineInfo) -> Result<(
         found: format!("{}/{}", image.os(), image.architecture()),
         wanted: format!("{}/{}", info.os, info.architecture),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_containerd_store_does_not_tell_where_an_image_came_from() {
+        let origin =
+            |digests: &[&str]| origin(&Image::new(json!({ "Id": "sha256:1", "RepoDigests": digests })));
+        assert_eq!(origin(&[]), Origin::Here);
+        assert_eq!(origin(&["app@sha256:2"]), Origin::Registry);
+        assert_eq!(origin(&["app@sha256:1", "other/app@sha256:1"]), Origin::Unknown);
+    }
 }

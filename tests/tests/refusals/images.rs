@@ -33,7 +33,36 @@ fn an_image_that_is_not_here_or_nowhere_or_not_for_us() -> Result<()> {
         operator.redeploy(&web, "127.0.0.1:1/x:y", &["--pull=auto"])
     })?;
     let denying = denying_registry()?;
-    refused(&sandbox, &[&denying, "not for you"], || operator.redeploy(&web, &denying, &["--pull=auto"]))
+    // With the containerd store the registry's own words are lost.
+    let words = if has_containerd_store()? { "403 Forbidden" } else { "not for you" };
+    refused(&sandbox, &[&denying, words], || operator.redeploy(&web, &denying, &["--pull=auto"]))
+}
+
+#[test]
+fn an_image_of_this_host_whose_registry_does_not_answer() -> Result<()> {
+    let sandbox = Sandbox::new("made here")?;
+    let docker = sandbox.docker();
+    let web = sandbox.run("web", &[], &images::busybox_v1()?, &[])?;
+    let name = format!("127.0.0.1:1/{}-{}:1", sandbox.prefix().to_lowercase(), std::process::id());
+    docker.call(&["tag", &images::busybox_v2()?, &name])?;
+    let operator = Operator::new(&sandbox)?;
+    // Engines with the containerd store do not tell that it was made here; so they are told what to do.
+    let proved = if has_containerd_store()? {
+        refused(&sandbox, &["--pull never"], || operator.redeploy(&web, &name, &["--pull=auto"]))
+            .and_then(|()| operator.redeploy(&web, &name, &["--pull=never"])?.done().map(drop))
+    } else {
+        operator.redeploy(&web, &name, &["--pull=auto"])?.done().and_then(|report| {
+            let warned = report.warnings.iter().any(|warning| warning.contains("built on this host"));
+            ensure!(warned, "{:?}", report.warnings);
+            Ok(())
+        })
+    };
+    drop(operator);
+    for container in sandbox.containers()? {
+        docker.call(&["rm", "--force", "--volumes", &container])?;
+    }
+    docker.call(&["rmi", "--force", &name])?;
+    proved
 }
 
 #[test]
@@ -69,6 +98,11 @@ fn foreign_image(architecture: &str) -> Result<String> {
     }
     Docker.call_with(&["load"], &archive.into_inner()?)?;
     Ok(name)
+}
+
+/// Is this an engine that keeps its images in containerd?
+fn has_containerd_store() -> Result<bool> {
+    Ok(Docker.call(&["info", "--format", "{{.Driver}}"])? == "overlayfs")
 }
 
 /// An image in a registry that lets nobody in. It answers as long as the test's process lives.
