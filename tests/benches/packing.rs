@@ -62,6 +62,7 @@ fn pack_in_turn(room: &Room, rounds: u64) -> Result<ArchiveLine> {
     println!("  tar | pigz      {pigz}, {theirs} bytes");
     println!("  tar | gzip      {gzip}, {} bytes", room.size_of("gzip.tar.gz")?);
     println!("{}", pigz.against(&ours, "packing: times as fast as tar | pigz", Goal::AtLeast(2.0)));
+    println!("{}", pigz.against_in_cpu(&ours, "packing: the same in processor time"));
     println!("{}", gzip.against(&ours, "packing: times as fast as tar | gzip", Goal::Contrast));
     println!(
         "{}",
@@ -85,6 +86,7 @@ fn restore_in_turn(room: &Room, rounds: u64, line: &ArchiveLine) -> Result<()> {
     println!("  tar xz          {tar}");
     println!("  pigz -d | tar x {pigz}");
     println!("{}", tar.against(&ours, "restoring: times as fast as tar xz", Goal::AtLeast(1.0)));
+    println!("{}", tar.against_in_cpu(&ours, "restoring: the same in processor time"));
     println!("{}", pigz.against(&ours, "restoring: times as fast as pigz -d | tar x", Goal::Contrast));
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::clock::{settle, well_before};
 use super::current::CurrentCopies;
 use super::entry::Timestamp;
 use super::files::{finished_name, index_path_of, line_path_of, remove_sidecars, wanted_path_of};
-use super::index::{IndexReader, IndexWriter, NameReader, NameWriter, Record};
+use super::index::{End, IndexReader, IndexWriter, NameReader, NameWriter, Record};
 use super::manifest::ArchiveLine;
 use super::note;
 use super::place::Placer;
@@ -232,7 +232,7 @@ fn refresh_index(dir: &Path, line: &ArchiveLine, to: &Root, watch: &Watch) -> Re
     while let Some(gone) = old.take_before(None)? {
         new.push(&gone.unknown())?;
     }
-    new.finish(Some(settle(newest)))
+    new.finish(End::of(line.rounds.len(), Some(settle(newest))))
 }
 
 fn path_of(step: &Step) -> &GuestPath {
