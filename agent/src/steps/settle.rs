@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::capture::{old_root, round_of};
 use super::prefill::{read_back, transfer};
 use super::runner::Runner;
-use super::{Packed, Settled, Step, StepError};
+use super::{Packed, Settled, Step, StepError, anew};
 use crate::archive::manifest::MANIFEST_VERSION;
 use crate::archive::{ArchiveLine, Manifest, RoundKind};
 use crate::plan::{Plan, Source};
@@ -34,8 +34,10 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Settled, StepError> {
         }
     }
     let backups = write_backups(runner).await?;
+    runner.outgoing_is_there().await?;
     let lines = finish(runner, &mut last).await?;
     Manifest { version: MANIFEST_VERSION, archives: lines }.store(&runner.hands.dir.manifest())?;
+    anew::forget_captured(&runner.hands.dir)?;
     runner.let_go();
     let settled = Settled { last, backups };
     runner.known.settled = Some(settled.clone());
