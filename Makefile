@@ -43,10 +43,10 @@ engines: ## the suites on Engine 26 and 28, with overlay2 and the containerd sto
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --test engines -- --ignored --nocapture --test-threads=1
 
-bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=1 BENCH_ROUNDS=3 (as root, next to an engine)
+bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS=3 (as root, next to an engine)
 	@scripts/need bench
 	cargo build --locked --release -p redeploy-agent
-	cargo bench --locked -p redeploy-tests --bench packing --bench downtime
+	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime
 
 soak: ## the end-to-end suites again and again for MINUTES=10, and a look at what they leave
 	@scripts/need test

@@ -76,7 +76,7 @@ impl Config {
         Self {
             data_dir: PathBuf::from("/var/lib/redeploy"),
             docker_socket: PathBuf::from("/var/run/docker.sock"),
-            compression_level: 4,
+            compression_level: 6,
             compression_threads: 0,
             retention_days: 7,
             parked_max: 1,

@@ -47,10 +47,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
 ///
 /// # Errors
 /// [`DurableError`]
-#[expect(clippy::disallowed_methods, reason = "this is the place the rule sends everyone to")]
 pub fn rename(from: &Path, to: &Path) -> Result<(), DurableError> {
-    std::fs::rename(from, to).map_err(DurableError::new("rename", to))?;
+    rename_unsynced(from, to)?;
     sync_parent(to)
+}
+
+/// As [`rename`], but after a power cut `to` may be what it was before, or damaged.
+///
+/// # Errors
+/// [`DurableError`]
+#[expect(clippy::disallowed_methods, reason = "this is the place the rule sends everyone to")]
+pub(crate) fn rename_unsynced(from: &Path, to: &Path) -> Result<(), DurableError> {
+    std::fs::rename(from, to).map_err(DurableError::new("rename", to))
 }
 
 /// Creates a directory (and those above it) for root only. One that exists is success.

@@ -1,13 +1,16 @@
 //! Contenders timed side by side: in turn, round after round, so that a busy machine is busy for all of them.
 //!
 //! Flows in: one measurement per contender and round. Flows out: the median ratio to a rival, its spread, and
-//! whether a goal is met. Must never turn into a promise of seconds: only ratios from the same run are compared,
+//! whether a goal is met; the same in processor time, which hardly depends on what else the machine does. Must never turn into a promise of seconds: only ratios from the same run are compared,
 //! and a missed goal is printed, never a failure.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+
+/// USER_HZ, the same on all Linux machines.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What a ratio should be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +25,11 @@ pub enum Goal {
 
 /// The times of one contender, one per round.
 #[derive(Debug, Clone)]
-pub struct Times(Vec<f64>);
+pub struct Times {
+    wall: Vec<f64>,
+    /// Of all processors together; empty where only an outsider's time is measured.
+    cpu: Vec<f64>,
+}
 
 /// One line of the result.
 #[derive(Debug, Clone)]
@@ -36,12 +43,12 @@ impl Times {
     /// Nothing measured yet.
     #[must_use]
     pub const fn none() -> Self {
-        Self(Vec::new())
+        Self { wall: Vec::new(), cpu: Vec::new() }
     }
 
     /// Adds a round's time.
     pub fn note(&mut self, took: Duration) {
-        self.0.push(took.as_secs_f64());
+        self.wall.push(took.as_secs_f64());
     }
 
     /// Times `work` and adds it.
@@ -49,30 +56,37 @@ impl Times {
     /// # Errors
     /// Those of `work`.
     pub fn time<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), cpu_seconds()?);
         let done = work()?;
         self.note(began.elapsed());
+        self.cpu.push(cpu_seconds()? - cpu_before);
         Ok(done)
     }
 
     /// The middle one, in seconds.
     #[must_use]
     pub fn median(&self) -> f64 {
-        median(&self.0)
+        median(&self.wall)
     }
 
     /// How many times as long as `other` it took, round by round.
     #[must_use]
     pub fn against(&self, other: &Self, name: &str, goal: Goal) -> Verdict {
-        let ratios = self.0.iter().zip(&other.0).map(|(ours, theirs)| ours / theirs).collect();
-        Verdict { name: name.to_owned(), goal, ratios }
+        Verdict { name: name.to_owned(), goal, ratios: ratios(&self.wall, &other.wall) }
+    }
+
+    /// The same in processor time, for contrast.
+    #[must_use]
+    pub fn against_in_cpu(&self, other: &Self, name: &str) -> Verdict {
+        Verdict { name: name.to_owned(), goal: Goal::Contrast, ratios: ratios(&self.cpu, &other.cpu) }
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = ends(&self.0);
-        write!(f, "{:.3} s ({low:.3} to {high:.3})", self.median())
+        let (low, high) = ends(&self.wall);
+        write!(f, "{:.3} s ({low:.3} to {high:.3})", self.median())?;
+        if self.cpu.is_empty() { Ok(()) } else { write!(f, ", cpu {:.3} s", median(&self.cpu)) }
     }
 }
 
@@ -111,6 +125,18 @@ impl fmt::Display for Verdict {
     }
 }
 
+fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
+}
+
+/// What this process and the children it waited for have used so far (proc(5), `stat`, fields 14 to 17).
+fn cpu_seconds() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, after_name) = stat.rsplit_once(')').context("/proc/self/stat")?;
+    let ticks = after_name.split_whitespace().skip(11).take(4).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SECOND)
+}
+
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -133,7 +159,7 @@ mod tests {
     use super::*;
 
     fn times(values: &[f64]) -> Times {
-        Times(values.to_vec())
+        Times { wall: values.to_vec(), cpu: Vec::new() }
     }
 
     #[test]

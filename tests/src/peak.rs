@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -46,6 +46,14 @@ impl Peak {
         let bytes = self.seen.load(Ordering::Relaxed);
         ensure!(bytes > 0, "the process was gone before its memory could be looked at");
         Ok(bytes)
+    }
+
+    /// Of this very process, so far.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn own() -> Result<u64> {
+        mark_of(std::process::id()).context("/proc/self/status has no VmHWM")
     }
 
     fn end(&mut self) {

@@ -63,7 +63,10 @@ pub fn apply(
         Err(_) if watch.is_cancelled() => Err(ArchiveError::Cancelled),
         Err(error) => Err(error),
         Ok(applied) => {
-            to.flush()?;
+            // A first round may have removed something without counting it.
+            if number == 1 || applied != Applied::default() {
+                to.flush()?;
+            }
             Ok(applied)
         }
     }
@@ -105,6 +108,11 @@ fn for_each_deleted(
     number: u32,
     mut each: impl FnMut(&GuestPath) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
+    let position = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
+    // Only a round in which names vanished has a list of them.
+    if line.rounds.get(position).is_some_and(|round| round.deleted == 0) {
+        return Ok(());
+    }
     let mut names = NameReader::open(&deleted_path_of(dir, &line.stem, number))?;
     while let Some(path) = names.next()? {
         each(&path)?;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::index::{IndexWriter, Record};
+use super::index::{End, IndexWriter, Record};
 use super::links::Links;
 use super::selection::Selection;
 use super::walk::{Step, Walk};
@@ -44,5 +44,5 @@ pub(super) fn write(
             round: 1,
         })?;
     }
-    writer.finish(None)
+    writer.finish(End::of(0, None))
 }

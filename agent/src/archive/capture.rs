@@ -19,11 +19,11 @@ use super::files::{
     sealed_line_path_of, sealing_name,
 };
 use super::gzip::GzipWriter;
-use super::index::{self, IndexReader, IndexWriter, NameWriter};
+use super::index::{self, End, IndexReader, IndexWriter};
 use super::links::Links;
 use super::manifest::{ArchiveLine, RoundLine};
 use super::member::create_private;
-use super::pack::{Packer, Rules};
+use super::pack::{Deleted, Packer, Rules};
 use super::round::{PackOptions, Round, RoundKind};
 use super::selection::Selection;
 use super::tally::{Limited, Tally, hex};
@@ -48,7 +48,7 @@ pub struct Capture {
     tar: Sha256,
     /// The index the next round compares with.
     compare_with: Option<PathBuf>,
-    /// What that index says of the time after it (see [`IndexWriter::finish`]).
+    /// What that index says of the time after it (see [`End::settled`]).
     settled: Option<Timestamp>,
 }
 
@@ -103,7 +103,7 @@ impl Capture {
         index: PathBuf,
     ) -> Result<Self, ArchiveError> {
         let capture = Self::begin(dir, stem, selection, options)?;
-        let settled = index::settled_at(&index)?;
+        let settled = index::end_of(&index)?.settled;
         Ok(Self { compare_with: Some(index), settled, ..capture })
     }
 
@@ -205,7 +205,6 @@ impl Capture {
         watch: &Watch,
     ) -> Result<Round, ArchiveError> {
         let index_path = index_path_of(&self.dir, &self.line.stem);
-        let deleted_path = deleted_path_of(&self.dir, &self.line.stem, number);
         let rules = self.rules(root, kind, number)?;
         let archive = self.line.path(&self.dir);
         let limit = self.options.archive_bytes_max;
@@ -221,7 +220,7 @@ impl Capture {
             tar: TarWriter::new(Tally::new(gzip, self.tar.clone())),
             previous: self.compare_with.as_deref().map(IndexReader::open).transpose()?,
             index: IndexWriter::create(&index_path)?,
-            deleted: NameWriter::create(&deleted_path)?,
+            deleted: Deleted::at(deleted_path_of(&self.dir, &self.line.stem, number)),
             round: Round { number, ..Round::default() },
             links: Links::default(),
             around: Vec::new(),
@@ -238,16 +237,22 @@ impl Capture {
         let (gzip, _, tar) = tar.into_inner_unterminated().into_parts();
         let written = gzip.finish().map_err(ArchiveError::host("write", &archive)).map_err(too_large)?;
         let (_, bytes, sha256, whole) = written.into_both();
+        deleted.finish()?;
+        let rounds = self.line.rounds.len() + 1;
         let settled = match kind {
             RoundKind::Live => {
                 // Now, while the container serves: `finish`, after it stopped, is left with little to wait for.
                 self.file.sync_data().map_err(ArchiveError::host("write", &archive))?;
+                index.finish(End::of(rounds, None))?;
                 None
             }
-            RoundKind::Final => Some(settle(hottest)),
+            RoundKind::Final => {
+                let settled = Some(settle(hottest));
+                // Nothing serves now, and an index can be made anew: nobody waits for a disk to take all of it.
+                index.finish_unsynced(End::of(rounds, settled))?;
+                settled
+            }
         };
-        deleted.finish()?;
-        index.finish(settled)?;
         let member = RoundLine {
             offset: self.line.bytes,
             bytes,

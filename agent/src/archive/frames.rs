@@ -50,12 +50,24 @@ impl FrameWriter {
     }
 
     /// Ends it and puts it under its name, replacing an older one.
-    pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
+    pub(super) fn finish(self) -> Result<(), ArchiveError> {
+        let (file, part, path) = self.end()?;
+        file.sync_all().map_err(ArchiveError::host("write", &part))?;
+        Ok(durable::rename(&part, &path)?)
+    }
+
+    /// As [`FrameWriter::finish`], but a power cut may leave the older one, or none, or a damaged one: only for what
+    /// its readers then recognise and can do without.
+    pub(super) fn finish_unsynced(self) -> Result<(), ArchiveError> {
+        let (_, part, path) = self.end()?;
+        Ok(durable::rename_unsynced(&part, &path)?)
+    }
+
+    fn end(mut self) -> Result<(File, PathBuf, PathBuf), ArchiveError> {
         self.frame(&[])?;
-        let part = self.part;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error);
-        file.and_then(|file| file.sync_all()).map_err(ArchiveError::host("write", &part))?;
-        Ok(durable::rename(&part, &self.path)?)
+        let Self { file, part, path, .. } = self;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        Ok((file.map_err(ArchiveError::host("write", &part))?, part, path))
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {

@@ -80,14 +80,47 @@ impl IndexWriter {
         self.0.frame(&body.0)
     }
 
-    /// Ends it. `settled_at`: nothing was written to the root from the walk until this time, so a later write is
-    /// sure to show in the ctime of everything changed well before it.
-    pub(super) fn finish(mut self, settled_at: Option<Timestamp>) -> Result<(), ArchiveError> {
+    /// Ends it.
+    pub(super) fn finish(mut self, end: End) -> Result<(), ArchiveError> {
+        self.0.frame(&end.encode())?;
+        self.0.finish()
+    }
+
+    /// Ends it without waiting for the disk. After a power cut there may be an older one: `end.rounds` tells.
+    pub(super) fn finish_unsynced(mut self, end: End) -> Result<(), ArchiveError> {
+        self.0.frame(&end.encode())?;
+        self.0.finish_unsynced()
+    }
+}
+
+/// What an index says at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// Nothing was written to the root from the walk until this time, so a later write is sure to show in the ctime
+    /// of everything changed well before it.
+    pub(super) settled: Option<Timestamp>,
+    /// How many rounds the archive had then; indexes of earlier versions do not say.
+    pub(super) rounds: Option<u64>,
+}
+
+impl End {
+    pub(super) fn of(rounds: usize, settled: Option<Timestamp>) -> Self {
+        Self { settled, rounds: u64::try_from(rounds).ok() }
+    }
+
+    fn encode(self) -> Vec<u8> {
         let mut body = Body::default();
         body.byte(TAG_END);
-        push_time(&mut body, settled_at.unwrap_or_default());
-        self.0.frame(&body.0)?;
-        self.0.finish()
+        push_time(&mut body, self.settled.unwrap_or_default());
+        body.number(self.rounds.unwrap_or_default());
+        body.0
+    }
+
+    fn decode(body: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor(body);
+        let settled = take_time(&mut cursor)?;
+        let rounds = cursor.number().filter(|rounds| *rounds > 0);
+        Some(Self { settled: (settled != Timestamp::default()).then_some(settled), rounds })
     }
 }
 
@@ -139,18 +172,16 @@ impl IndexReader {
     }
 }
 
-/// Until when the root is known to have been left alone after the last round (see [`IndexWriter::finish`]).
-/// Reads the whole index, which also proves it undamaged.
-pub(super) fn settled_at(path: &Path) -> Result<Option<Timestamp>, ArchiveError> {
+/// Reads the whole index, which also proves it undamaged, and gives what it says at its end.
+pub(super) fn end_of(path: &Path) -> Result<End, ArchiveError> {
     let mut frames = FrameReader::open(path, MAGIC)?;
-    let mut settled = None;
+    let mut end = None;
     while let Some(body) = frames.next()? {
         if let [TAG_END, rest @ ..] = body {
-            settled = take_time(&mut Cursor(rest));
+            end = End::decode(rest);
         }
     }
-    let settled = settled.ok_or_else(|| frames.damaged())?;
-    Ok((settled != Timestamp::default()).then_some(settled))
+    end.ok_or_else(|| frames.damaged())
 }
 
 /// Names in order, nothing else.

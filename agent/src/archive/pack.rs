@@ -7,7 +7,7 @@
 mod store;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -35,7 +35,7 @@ pub(super) struct Rules {
     pub(super) trusted: bool,
     /// The coarse clock when the round began, before the flush.
     pub(super) began: Timestamp,
-    /// Until when nothing was written after the round before (see `IndexWriter::finish`).
+    /// Until when nothing was written after the round before (see `index::End`).
     pub(super) settled: Option<Timestamp>,
     /// The index belongs to another archive: what is carried is not in this one, and cannot be linked to.
     pub(super) against_another: bool,
@@ -52,13 +52,36 @@ pub(super) struct Packer<'a, W: Write> {
     pub(super) tar: TarWriter<W>,
     pub(super) previous: Option<IndexReader>,
     pub(super) index: IndexWriter,
-    pub(super) deleted: NameWriter,
+    pub(super) deleted: Deleted,
     pub(super) round: Round,
     pub(super) links: Links,
     /// The directories around the current name, innermost last.
     pub(super) around: Vec<Around>,
     /// The latest ctime that was hot.
     pub(super) hottest: Timestamp,
+}
+
+/// The names that vanished; a file only if there are any.
+pub(super) struct Deleted {
+    path: PathBuf,
+    names: Option<NameWriter>,
+}
+
+impl Deleted {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, names: None }
+    }
+
+    fn push(&mut self, path: &GuestPath) -> Result<(), ArchiveError> {
+        if self.names.is_none() {
+            self.names = Some(NameWriter::create(&self.path)?);
+        }
+        self.names.as_mut().map_or(Ok(()), |names| names.push(path))
+    }
+
+    pub(super) fn finish(self) -> Result<(), ArchiveError> {
+        self.names.map_or(Ok(()), NameWriter::finish)
+    }
 }
 
 /// A directory on the way to the current name.

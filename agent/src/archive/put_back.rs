@@ -15,7 +15,7 @@ use super::files::{
     deleted_path_of, finished_name, index_path_of, line_path_of, remove_sidecars, removed_path_of,
     wanted_path_of,
 };
-use super::index::{IndexReader, IndexWriter, NameReader, NameWriter, Record};
+use super::index::{End, IndexReader, IndexWriter, NameReader, NameWriter, Record};
 use super::manifest::ArchiveLine;
 use super::note;
 use super::place::Placer;
@@ -257,7 +257,7 @@ fn refresh_index(dir: &Path, line: &ArchiveLine, to: &Root, watch: &Watch) -> Re
     while let Some(gone) = old.take_before(None)? {
         new.push(&gone.unknown())?;
     }
-    new.finish(Some(settle(newest)))
+    new.finish(End::of(line.rounds.len(), Some(settle(newest))))
 }
 
 fn path_of(step: &Step) -> &GuestPath {

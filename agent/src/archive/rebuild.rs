@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::entry::{Entry, EntryKind, Timestamp};
 use super::files::{deleted_path_of, index_path_of};
-use super::index::{self, IndexWriter, NameReader, Record};
+use super::index::{self, End, IndexWriter, NameReader, Record};
 use super::manifest::ArchiveLine;
 use super::member::Member;
 use super::selection::Selection;
@@ -17,21 +17,26 @@ use super::{ArchiveError, Watch};
 use crate::guest_path::GuestPath;
 use crate::rootfs::FileKind;
 
-/// Until when the root was left alone, as the archive's index says (see [`index::settled_at`]). An index that is
-/// missing or damaged is made anew first.
+/// Until when the root was left alone, as the archive's index says (see [`End::settled`]). An index that is missing or
+/// damaged, or that a power cut left as it was before the last round, is made anew first.
 pub(super) fn settled_index(
     dir: &Path,
     line: &ArchiveLine,
     watch: &Watch,
 ) -> Result<Option<Timestamp>, ArchiveError> {
     let path = index_path_of(dir, &line.stem);
-    match index::settled_at(&path) {
-        Err(error) if is_lost(&error) => {
-            tracing::warn!(index = %path.display(), "the index is lost: it is made anew from the archive");
-            rebuild(dir, line, &path, watch).map(|()| None)
-        }
-        settled => settled,
+    match index::end_of(&path) {
+        Ok(end) if is_current(end, line) => return Ok(end.settled),
+        Err(error) if !is_lost(&error) => return Err(error),
+        Ok(_) | Err(_) => {}
     }
+    tracing::warn!(index = %path.display(), "the index is lost: it is made anew from the archive");
+    rebuild(dir, line, &path, watch).map(|()| None)
+}
+
+/// Was it written after the archive's last round? A sealed archive was looked at before it was sealed.
+fn is_current(end: End, line: &ArchiveLine) -> bool {
+    line.sealed || end.rounds.is_none() || end.rounds == End::of(line.rounds.len(), None).rounds
 }
 
 fn is_lost(error: &ArchiveError) -> bool {
@@ -63,7 +68,7 @@ fn rebuild(dir: &Path, line: &ArchiveLine, path: &Path, watch: &Watch) -> Result
             index.push(&record(entry, number, &roots))?;
         }
     }
-    index.finish(None)
+    index.finish(End::of(line.rounds.len(), None))
 }
 
 fn record(entry: Entry, round: u32, roots: &[GuestPath]) -> Record {

@@ -42,6 +42,8 @@ pub fn seal(dir: &Path, line: &ArchiveLine, watch: &Watch) -> Result<ArchiveLine
     let sealed = if on_disk.sealed {
         on_disk
     } else if let Some(rounds) = plain_already(line) {
+        // Whoever puts back from a sealed archive believes its index.
+        settled_index(dir, line, watch)?;
         ArchiveLine { sealed: true, rounds, ..on_disk }
     } else {
         let sealed = rewrite(dir, line, watch)?;

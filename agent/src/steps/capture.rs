@@ -113,15 +113,26 @@ pub(super) async fn round(
     stem: &str,
     kind: RoundKind,
 ) -> Result<Round, StepError> {
-    let mut open = runner.open.archives.remove(stem).ok_or(StepError::Missing { step })?;
+    let open = runner.open.archives.remove(stem).ok_or(StepError::Missing { step })?;
+    let (open, round) = round_of(runner, step, stem, open, kind).await?;
+    runner.open.archives.insert(stem.to_owned(), open);
+    Ok(round)
+}
+
+/// The same of an archive that was taken out, so that several can be at work at a time.
+pub(super) async fn round_of(
+    runner: &Runner,
+    step: Step,
+    stem: &str,
+    mut open: OpenArchive,
+    kind: RoundKind,
+) -> Result<(OpenArchive, Round), StepError> {
     let work = runner.blocking(step, stem, move |watch| {
         let round = open.capture.round(&open.root, kind, watch)?;
         open.packed.note(&round);
         Ok((open, round))
     });
-    let (open, round) = work.await?;
-    runner.open.archives.insert(stem.to_owned(), open);
-    Ok(round)
+    work.await
 }
 
 /// Pure: is another live round worth its time?

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::tree::*;
-use crate::archive::{ArchiveLine, Aside, PutBack, Watch, put_back, seal, verify};
+use crate::archive::{ArchiveLine, Aside, PutBack, RoundKind, Watch, put_back, seal, verify};
 
 /// Two rounds that differ: a file superseded, one deleted, one added.
 fn captured(bench: &Bench) -> ArchiveLine {
@@ -85,7 +85,7 @@ type Instant<'a> = (&'a str, &'a ArchiveLine, &'a [(&'a str, &'a [u8])]);
 fn composed(bench: &Bench, name: &str, files: &[(&str, &[u8])], sidecars_of: &Path) -> PathBuf {
     let dir = bench.path().join(name);
     fs::create_dir(&dir).unwrap();
-    for sidecar in ["data.index", "data.deleted-1", "data.deleted-2"] {
+    for sidecar in ["data.index", "data.deleted-2"] {
         fs::copy(sidecars_of.join(sidecar), dir.join(sidecar)).unwrap();
     }
     for (name, contents) in files {
@@ -198,4 +198,24 @@ fn a_name_that_was_taken_away_after_a_restore_comes_back_with_the_next() {
         assert!(restore(&bench, &bench.archives(), &line).restored > 0);
         assert_same(&digest(&bench.old()), &then);
     }
+}
+
+#[test]
+fn an_index_from_before_the_last_round_is_made_anew() {
+    let bench = Bench::new();
+    fill_with_everything(&bench.old());
+    let mut capture = bench.begin(everything());
+    bench.round(&mut capture, RoundKind::Live);
+    let index = bench.archives().join("data.index");
+    let before = fs::read(&index).unwrap();
+    put(&bench.old(), "etc/app.conf", "as captured");
+    put(&bench.old(), "etc/added", "between the rounds");
+    bench.round(&mut capture, RoundKind::Final);
+    let line = capture.finish().unwrap();
+    let then = digest(&bench.old());
+    // A power cut right after: the last index had not reached the disk.
+    fs::write(&index, before).unwrap();
+    days_pass(&bench.old());
+    restore(&bench, &bench.archives(), &line);
+    assert_same(&digest(&bench.old()), &then);
 }
