@@ -11,6 +11,7 @@ const WHOLE: &[Choice] = &[
     ("redeploy", &[]),
     ("networks", &[]),
     ("dependents", &[]),
+    ("compose", &[]),
     ("refusals", &[]),
     ("interference", &[]),
     ("mishaps", &[]),

@@ -13,6 +13,8 @@ const PART: &[Choice] = &[
     ("oracle", &["storage", "special"]),
     ("redeploy", &["failing::", "backwards::", "data::"]),
     ("networks", &["overlay::", "several_networks", "mac_address"]),
+    // With version 2 of Compose.
+    ("compose", &[]),
 ];
 
 #[test]
