@@ -1,9 +1,9 @@
-//! Words that agent and coordinator share: ids and their text forms.
+//! Words that agent, coordinator and operators share: ids in their text form, and the gRPC contract.
 //!
-//! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed.
-//! Must never: know about Docker, disks or sockets. The gRPC contract (`redeploy/v1/*.proto`) joins this
-//! crate with the coordinator, which is its only second speaker.
+//! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed (ids), and messages
+//! whose form is right (`v1`). Must never: know about Docker, disks or sockets.
 
 mod id;
+pub mod v1;
 
 pub use id::{InvalidRedeployId, RedeployId};
