@@ -4,5 +4,7 @@
 //! never touch Docker.
 
 pub mod deployment;
+pub mod durable;
 pub mod ids;
 pub mod moment;
+pub mod store;
