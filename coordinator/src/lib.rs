@@ -7,4 +7,6 @@ pub mod deployment;
 pub mod durable;
 pub mod ids;
 pub mod moment;
+pub mod pki;
+pub mod sessions;
 pub mod store;

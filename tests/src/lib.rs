@@ -16,6 +16,7 @@ pub mod asker;
 pub mod contest;
 pub mod engine;
 pub mod freshness;
+pub mod group;
 pub mod http;
 pub mod images;
 pub mod in_process;
