@@ -6,6 +6,8 @@
 
 mod authority;
 mod peer;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use authority::{Authority, PkiError, key_hash};
