@@ -18,6 +18,7 @@ mod debian;
 pub mod engine;
 pub mod engine_host;
 pub mod freshness;
+pub mod group;
 pub mod http;
 pub mod images;
 pub mod in_process;
