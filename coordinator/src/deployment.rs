@@ -295,6 +295,23 @@ impl Deployment {
         self.terms.parallel.of(self.nodes.len())
     }
 
+    /// Whether a word of an agent is still awaited. It may be when the deployment is over: cancelled while an agent
+    /// was silent.
+    #[must_use]
+    pub fn awaits_word(&self) -> bool {
+        self.nodes.values().any(|part| match &part.state {
+            NodeState::Running { .. } | NodeState::Reverting { .. } | NodeState::Unknown { .. } => true,
+            NodeState::Waiting
+            | NodeState::Checking { .. }
+            | NodeState::Ready
+            | NodeState::Refused { .. }
+            | NodeState::Done { .. }
+            | NodeState::Failed { .. }
+            | NodeState::Reverted { .. }
+            | NodeState::RevertFailed { .. } => false,
+        })
+    }
+
     /// How many are, or may be.
     #[must_use]
     pub fn down(&self) -> usize {

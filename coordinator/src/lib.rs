@@ -4,7 +4,9 @@
 //! never touch Docker.
 
 pub mod deployment;
+pub mod driver;
 pub mod durable;
 pub mod ids;
 pub mod moment;
 pub mod store;
+pub mod views;
