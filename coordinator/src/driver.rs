@@ -9,6 +9,7 @@ mod core;
 mod order;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
