@@ -3,6 +3,7 @@
 //! Flows in: operators' orders, agents' reports. Flows out: orders to agents, and a reason for whatever waits. Must
 //! never touch Docker.
 
+pub mod agents;
 pub mod api;
 pub mod deployment;
 pub mod driver;

@@ -1,5 +1,7 @@
 //! The handlers, on a real store and a running driver whose agents never answer.
 
+mod whole;
+
 use std::sync::Arc;
 
 use prost::Message;
