@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help need build demo check test bench soak audit clean-containers clean-images
+.PHONY: help need build demo check test engines bench soak audit clean-containers clean-images
 
 MINUTES ?= 10
 
@@ -37,6 +37,11 @@ test: ## all tests, end to end ones included (as root, next to a Docker Engine)
 	else \
 		cargo test --locked --workspace; \
 	fi
+
+engines: ## the suites on Engine 26 and 28, with overlay2 and the containerd store: half an hour (as root)
+	@scripts/need test
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace --test engines -- --ignored --nocapture --test-threads=1
 
 bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=1 BENCH_ROUNDS=3 (as root, next to an engine)
 	@scripts/need bench

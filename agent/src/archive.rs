@@ -6,7 +6,7 @@
 //!
 //! Life of an archive: `Capture::begin` ▸ `round` while the container runs, as often as it pays ▸ a last
 //! `round` after it stopped ▸ `finish` (manifest line) ▸ `verify` ▸ after the commit `seal`.
-//! Each round appends one gzip member; an on-disk index says what is already in and how it looked. `apply` puts
+//! Each round appends gzip members; an on-disk index says what is already in and how it looked. `apply` puts
 //! one round into another root, `put_back` restores a volume to what was captured.
 //!
 //! Files of an archive `STEM` in its directory:

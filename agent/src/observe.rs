@@ -116,9 +116,10 @@ pub async fn observe(
         containers: engine.containers().await?,
         changes: changes(engine.as_ref(), &container).await,
         unfinished: unfinished(data, container.name()),
-        is_parked: history::parked(data)
-            .iter()
-            .any(|(id, name)| id == container.id() && name == container.name()),
+        is_parked: crate::plan::is_stand_in(&container)
+            || history::parked(data)
+                .iter()
+                .any(|(id, name)| id == container.id() && name == container.name()),
         is_ourselves: ourselves::is_us(container.id()),
         engine: info,
         old_image,

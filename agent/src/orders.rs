@@ -19,7 +19,7 @@ use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
 use crate::observe::{self, ObserveError, Observed};
 use crate::paths::DataDir;
-use crate::plan::{self, Plan, Refusal, Request, RevertGround, RevertRequest};
+use crate::plan::{self, Anew, Incoming, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
 use crate::recovery;
 use crate::recreate::{self, RecreateError};
@@ -118,9 +118,20 @@ impl Agent {
         let space = observe::measure(&self.engine, &self.config, &outgoing, &archives).await?;
         let ground = plan::Ground { observed: &observed, fetched: &fetched, config: &self.config };
         let mut plan = plan::make(id, Timestamp::now(), ground, request, archives, space)?;
+        plan.outgoing.anew = self.anew(id, &observed).await?;
+        plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
         self.add_dependents(&mut plan, &observed).await?;
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
+    }
+
+    /// How the container would be made anew, if the engine still has its image.
+    async fn anew(&self, id: RedeployId, observed: &Observed) -> Result<Option<Box<Anew>>, Refused> {
+        match image::present(self.engine.as_ref(), &observed.container).await {
+            Ok(own) => Ok(plan::make_anew(id, observed, &own)),
+            Err(ImageError::Engine(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Plans for the containers that lean on the one that is replaced.
@@ -130,6 +141,7 @@ impl Agent {
         let serving: Vec<Container> = observed
             .containers
             .iter()
+            .filter(|other| !plan::is_stand_in(other))
             .filter(|other| !parked.iter().any(|(id, name)| id == other.id() && name == other.name()))
             .cloned()
             .collect();
@@ -148,7 +160,8 @@ impl Agent {
             plan.space.to_archive = plan.space.to_archive.saturating_add(space.to_archive);
             plan.space.to_restore = plan.space.to_restore.saturating_add(space.to_restore);
             let ground = plan::Ground { observed: &seen, fetched: &fetched, config: &self.config };
-            let of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
+            let mut of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
+            of_it.outgoing.stand_in = plan::make_stand_in(plan.id, &seen);
             plan.dependents.push(of_it);
         }
         Ok(())
@@ -206,18 +219,33 @@ impl Agent {
         let ground = RevertGround { parked_by: &entry.plan, manifest: manifest.as_ref(), parked: &parked };
         let mut plan =
             plan::make_revert(id, Timestamp::now(), &observed, ground, request, &self.config, space);
+        plan.outgoing.anew = self.anew(id, &observed).await?;
+        plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
+        self.fix_image(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
         let refusals = plan::check(&plan, &observed);
         Ok((plan, refusals))
+    }
+
+    /// The image of a container that is made anew, by its id if its name has moved on since.
+    async fn fix_image(&self, plan: &mut Plan) -> Result<(), Refused> {
+        let Incoming::New(new) = &mut plan.incoming else { return Ok(()) };
+        let reference = new.recreation.body["Image"].as_str().unwrap_or_default();
+        let named = self.engine.image(reference).await?;
+        if named.is_none_or(|named| named.id() != new.image_id) {
+            new.recreation.body["Image"] = new.image_id.clone().into();
+        }
+        Ok(())
     }
 
     /// The newest redeploy of this node whose parked container is still there.
     async fn parked_of(&self, observed: &Observed) -> Result<(Entry, Container), Refused> {
         let node = observed.container.name();
         for entry in history::of_node(&self.data, node) {
-            let parked = self.engine.container(&entry.plan.outgoing.id).await?;
-            let parked = parked.filter(|parked| parked.name() == entry.plan.outgoing.parked_name);
-            if let (true, Some(parked)) = (entry.is_committed(), parked) {
+            if !entry.is_committed() {
+                continue;
+            }
+            if let Some(parked) = steps::parked_by(self.engine.as_ref(), &entry.plan).await? {
                 return Ok((entry, parked));
             }
         }
@@ -287,7 +315,7 @@ impl Agent {
             self.faults.clone(),
         )?;
         let end = saga.run().await;
-        self.conclude(&plan, end)
+        self.conclude(&plan, end).await
     }
 
     async fn take_over(&self, plan: Plan) -> Result<Report, Refused> {
@@ -297,11 +325,11 @@ impl Agent {
         let mut crew = self.crew(&plan);
         let saga = Saga::resume(&dir.journal(), steps_of(plan.kind), &mut crew, self.faults.clone())?;
         let end = saga.run().await;
-        self.conclude(&plan, end)
+        self.conclude(&plan, end).await
     }
 
     /// Reports what the journal says, not what we believe.
-    fn conclude(&self, plan: &Plan, end: Result<State, ExecutorError>) -> Result<Report, Refused> {
+    async fn conclude(&self, plan: &Plan, end: Result<State, ExecutorError>) -> Result<Report, Refused> {
         match end {
             Ok(_) => {}
             Err(error @ (ExecutorError::UndoneUnjournaled(_) | ExecutorError::StuckUnjournaled { .. })) => {
@@ -318,10 +346,18 @@ impl Agent {
         if matches!(state, State::Stuck { .. }) {
             durable::write(&dir.recovery_sheet(), recovery::sheet(plan, &dir).as_bytes())?;
         }
-        let report = report(plan, &records, &state, leftovers(&self.data, plan.id));
+        let mut report = report(plan, &records, &state, leftovers(&self.data, plan.id));
+        if report.parked.is_some() && self.is_parked_gone(plan).await {
+            report.parked_is_gone();
+        }
         durable::write(&dir.report(), &serde_json::to_vec_pretty(&report)?)?;
         self.audience.report(&report);
         Ok(report)
+    }
+
+    /// Has somebody removed the old container, so that there is no way back?
+    async fn is_parked_gone(&self, plan: &Plan) -> bool {
+        matches!(steps::parked_by(self.engine.as_ref(), plan).await, Ok(None))
     }
 
     fn crew(&self, plan: &Arc<Plan>) -> Crew {

@@ -98,6 +98,18 @@ impl RedeployDir {
         self.archives().join("manifest.json")
     }
 
+    /// What every archive holds before they are finished and have a manifest.
+    #[must_use]
+    pub fn captured(&self) -> PathBuf {
+        self.archives().join("captured.json")
+    }
+
+    /// Where the difference between two roots lies while one becomes a copy of the other.
+    #[must_use]
+    pub fn copying(&self) -> PathBuf {
+        self.root.join("copying")
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

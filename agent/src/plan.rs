@@ -6,6 +6,7 @@
 //! `plan/make.rs` makes the plan of a redeploy from `archives.rs` and `remarks.rs`, `plan/revert.rs` that of a revert, `plan/check.rs` says what
 //! speaks against either, `plan/show.rs` prints it.
 
+mod anew;
 mod archives;
 mod check;
 mod dependents;
@@ -15,6 +16,7 @@ mod remarks;
 mod request;
 mod revert;
 mod show;
+mod stand_in;
 
 use std::time::Duration;
 
@@ -23,14 +25,18 @@ use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use anew::{MADE_ANEW, make_anew};
 pub use archives::archives;
 pub use check::{Refusal, check};
 pub use dependents::{carried, dependent_archives, make_dependent};
 pub use make::{Ground, Request, make};
-pub use names::{Names, ORIGIN_LABEL, REDEPLOY_LABEL, STEM_JELASTIC, STEM_PATHS, STEM_ROOT, volume_stem};
+pub use names::{
+    MADE_LABEL, Names, ORIGIN_LABEL, REDEPLOY_LABEL, STEM_JELASTIC, STEM_PATHS, STEM_ROOT, volume_stem,
+};
 pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use show::show;
+pub use stand_in::{MADE_STAND_IN, is_stand_in, make_stand_in};
 
 use crate::archive::Selection;
 use crate::guest_path::GuestPath;
@@ -105,6 +111,50 @@ pub struct Outgoing {
     pub image: String,
     /// Id of that image.
     pub image_id: String,
+    /// How it is made anew if somebody removes it in the middle; `None` if its image is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<Box<Anew>>,
+    /// What takes its place once it is parked, if it cannot stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<Box<StandIn>>,
+}
+
+/// A container that is never started and holds another one's root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandIn {
+    /// Its name until it is whole; then it takes the parked one's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub body: Value,
+    /// Which part of the root it holds: all but what the engine owns and what is mounted.
+    pub selection: Selection,
+    /// Is there anything of the user's in the root? Not in a read-only one.
+    pub has_root: bool,
+}
+
+/// The stand-in that a new container gets its whole root from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootFrom {
+    /// Full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Which part of the root.
+    pub selection: Selection,
+    /// Is there anything of the user's in it?
+    pub has_root: bool,
+}
+
+/// How a container is made anew from its own image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anew {
+    /// Its name until it is whole; then it takes the node's.
+    pub temporary_name: String,
+    /// How it is created.
+    pub recreation: Recreation,
 }
 
 /// The container that takes over.
@@ -146,6 +196,9 @@ pub struct NewContainer {
     pub fresh_volumes: Vec<String>,
     /// Where it has volumes that its image declares.
     pub volume_targets: Vec<GuestPath>,
+    /// The stand-in it is made anew from, in a revert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_from: Option<RootFrom>,
 }
 
 /// One archive.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{Manifest, Skipped};
 use crate::plan::{Incoming, Plan};
 use crate::recreate::FieldSource;
-use crate::saga::{Event, Outcome, Reason, Record, SagaKind, State};
+use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State};
 use crate::steps::{Step, StepOutput};
 
 /// How it ended, or where it stands.
@@ -18,7 +18,7 @@ pub enum Verdict {
     Done,
     /// The new container serves; tidying up will be tried again.
     DoneUntidy,
-    /// It failed, and everything is as it was.
+    /// It failed, and everything is as it was, but for what [`Failure::made_anew`] says.
     Undone,
     /// An undo failed: a human is needed.
     Stuck,
@@ -57,12 +57,18 @@ pub struct ArchiveReport {
 pub struct Failure {
     /// What turned the saga back.
     pub reason: String,
+    /// What somebody else did, if that turned it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interference: Option<Interference>,
     /// What the failed undo said; only when stuck.
     pub stuck: Option<String>,
     /// The new container's last output, with its exit code.
     pub last_words: Option<String>,
     /// How to finish by hand.
     pub recovery_sheet: Option<String>,
+    /// What is not as it was before although it was undone: the old container had to be made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_anew: Option<String>,
 }
 
 /// The whole report.
@@ -148,6 +154,17 @@ pub fn report(plan: &Plan, records: &[Record], state: &State, leftovers: Leftove
     }
 }
 
+impl Report {
+    /// Somebody removed the old container before it could be a way back.
+    pub fn parked_is_gone(&mut self) {
+        if let Some(name) = self.parked.take() {
+            self.warnings.push(format!(
+                "the old container, to be parked as {name}, was removed by somebody: there is nothing to revert to"
+            ));
+        }
+    }
+}
+
 fn verdict(state: &State) -> Verdict {
     match state {
         State::Closed(Outcome::Done) => Verdict::Done,
@@ -219,7 +236,7 @@ fn downtime_ms(records: &[Record]) -> Option<u64> {
                 | StepOutput::Crew(_) => {}
             },
             Event::Undoing { step: Step::Start } => serving = None,
-            Event::Undone { step: Step::Stop, serving_since } => serving = *serving_since,
+            Event::Undone { step: Step::Stop, serving_since, .. } => serving = *serving_since,
             Event::Opened { .. }
             | Event::Started { .. }
             | Event::TurnedBack { .. }
@@ -246,23 +263,35 @@ fn backups(records: &[Record]) -> Vec<String> {
 /// From the records, because an ended saga's state no longer says why it turned back.
 fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
     let mut reason = None;
+    let mut interference = None;
     let mut stuck = None;
+    let mut made_anew = None;
     for record in records {
         match &record.event {
-            Event::TurnedBack { reason: why } => reason = Some(why.to_string()),
+            Event::TurnedBack { reason: why } => {
+                reason = Some(why.to_string());
+                interference = interference_of(why);
+            }
             Event::Stuck { step, error } => stuck = Some(format!("undo of {step} failed: {error}")),
             Event::Resumed => stuck = None,
+            Event::Undone { note, .. } => made_anew = made_anew.or_else(|| note.clone()),
             Event::Opened { .. }
             | Event::Started { .. }
             | Event::Done { .. }
             | Event::Undoing { .. }
-            | Event::Undone { .. }
             | Event::Committed
             | Event::Closed { .. } => {}
         }
     }
     let Leftovers { last_words, recovery_sheet, .. } = leftovers;
-    reason.map(|reason| Failure { reason, stuck, last_words, recovery_sheet })
+    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet, made_anew })
+}
+
+fn interference_of(reason: &Reason) -> Option<Interference> {
+    match reason {
+        Reason::Failed { interference, .. } => interference.clone(),
+        Reason::Interrupted | Reason::Cancelled => None,
+    }
 }
 
 fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -272,7 +301,7 @@ fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed { step, error } => write!(f, "step {step} failed: {error}"),
+            Self::Failed { step, error, .. } => write!(f, "step {step} failed: {error}"),
             Self::Interrupted => f.write_str("the agent was interrupted"),
             Self::Cancelled => f.write_str("it was cancelled"),
         }

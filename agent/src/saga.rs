@@ -16,8 +16,8 @@ mod journal;
 mod record;
 mod state;
 
-pub use executor::{ExecutorError, Saga, Work, state_of};
+pub use executor::{ExecutorError, Saga, Undid, Work, state_of};
 pub use fault::{Fault, Faults};
 pub use journal::{Journal, JournalError, parse as parse_journal, read_journal};
-pub use record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
+pub use record::{Event, Interference, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 pub use state::{IllegalTransition, State};

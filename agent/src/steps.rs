@@ -15,10 +15,12 @@
 //! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
 //! | verify    | running, settled, healthy, probe answered                         | –                            |
 
+mod anew;
 mod capture;
 mod create;
 mod crew;
 mod error;
+mod lookout;
 mod output;
 mod prefill;
 mod probe;
@@ -26,6 +28,7 @@ mod put_data;
 mod retire;
 mod runner;
 mod settle;
+mod stand_in;
 mod start;
 mod stop;
 mod swap;
@@ -40,6 +43,7 @@ pub use error::StepError;
 pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
 pub use retire::{Tidied, tidy};
 pub use runner::Hands;
+pub use stand_in::parked_by;
 pub use verify::VerifyError;
 
 /// A step's name. On disk in every journal: never renamed, never reused.

@@ -149,6 +149,14 @@ impl Image {
     }
 }
 
+/// Has the subject's binary built, for tests that run where nothing can be.
+///
+/// # Errors
+/// It cannot be built.
+pub(crate) fn bare_subject_is_built() -> Result<()> {
+    subject::binary().map(drop)
+}
+
 /// The subject as it is before a redeploy.
 ///
 /// # Errors

@@ -14,7 +14,9 @@
 pub mod agent;
 pub mod asker;
 pub mod contest;
+mod debian;
 pub mod engine;
+pub mod engine_host;
 pub mod freshness;
 pub mod http;
 pub mod images;

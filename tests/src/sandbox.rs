@@ -208,6 +208,12 @@ impl Sandbox {
         Ok(names.into_iter().collect())
     }
 
+    /// Is everything to stay for somebody who wants to look at it?
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        std::env::var_os(KEEP).is_some()
+    }
+
     fn start(
         &self,
         verb: &[&str],
@@ -254,7 +260,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if std::env::var_os(KEEP).is_some() {
+        if self.is_kept() {
             eprintln!("kept, because {KEEP} is set: everything named {}", self.prefix);
             self.directory.disable_cleanup(true);
             return;

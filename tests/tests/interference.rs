@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use redeploy_agent::report::{Report, Verdict};
+use redeploy_agent::steps::Step;
 use redeploy_tests::engine::Docker;
 use redeploy_tests::images::Image;
 use redeploy_tests::operator::Operator;
@@ -68,6 +69,19 @@ impl Scene {
         ensure!(inspected["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped");
         self.serves()?;
         ensure!(self.sandbox.containers()? == [self.web.clone()], "{:?}", self.sandbox.containers()?);
+        Ok(())
+    }
+
+    /// The old image serves in a container that was made anew, alone, with the data; and the report tells.
+    fn serves_anew(&self, report: &Report) -> Result<()> {
+        let inspected = self.docker().inspect(&self.web)?;
+        ensure!(id_of(&inspected)? != self.old_id, "nobody removed it");
+        ensure!(inspected["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped");
+        ensure!(self.docker().exec(&self.web, &["cat", "/etc/motd"])? == "busybox v1");
+        self.serves()?;
+        ensure!(self.sandbox.containers()? == [self.web.clone()], "{:?}", self.sandbox.containers()?);
+        let note = report.failure.as_ref().and_then(|failure| failure.made_anew.as_deref());
+        ensure!(note.is_some_and(|note| note.contains("and what is kept of its root")), "{report:#?}");
         Ok(())
     }
 
@@ -158,17 +172,41 @@ fn somebody_renames_the_old_container() -> Result<()> {
 
 #[test]
 fn somebody_removes_the_old_container() -> Result<()> {
-    let scene = Scene::killed_at("old gone", record::STARTED)?;
-    scene.docker().call(&["rm", "--force", &scene.old_id])?;
-    let answer = scene.operator.recover()?;
-    // There is nothing left to go back to, and the report must not say that everything is as it was.
-    ensure!(answer.code == Some(3), "{}", answer.outcome.describe());
-    let report = answer.report()?;
-    ensure!(report.verdict == Verdict::Stuck, "{report:#?}");
-    let failure = report.failure.context("no failure")?;
-    ensure!(failure.recovery_sheet.is_some() && failure.stuck.is_some(), "{failure:#?}");
-    let running = scene.docker().call(&["ps", "--quiet", "--filter", &format!("name={}", scene.web)])?;
-    ensure!(running.lines().count() <= 1, "{running}");
+    let moments = [
+        ("old gone captured", record::CAPTURED),
+        ("old gone stopped", record::STOPPED),
+        ("old gone swapped", record::SWAPPED),
+        ("old gone late", record::STARTED),
+    ];
+    for (test, record) in moments {
+        let scene = Scene::killed_at(test, record)?;
+        scene.docker().call(&["rm", "--force", &scene.old_id])?;
+        let report = scene.recover()?;
+        ensure!(report.verdict == Verdict::Undone, "{test}: {report:#?}");
+        scene.serves_anew(&report).context(test)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn somebody_removes_the_old_container_while_it_is_redeployed() -> Result<()> {
+    for step in ["capture", "stop"] {
+        let (scene, report) = act_during(&format!("old removed {step}"), step, |docker, web| {
+            docker.call(&["rm", "--force", web]).map(drop)
+        })?;
+        if report.verdict == Verdict::Done {
+            // The stop was quicker than we are: then it was removed from behind the one that serves.
+            scene.serves()?;
+            continue;
+        }
+        ensure!(report.verdict == Verdict::Undone, "{step}: {report:#?}");
+        let running = scene.docker().inspect(&scene.web)?;
+        ensure!(running["State"]["Running"] == true, "{step}: {running:#?}");
+        ensure!(scene.docker().exec(&scene.web, &["cat", "/data/rows"])? == "rows", "{step}");
+        ensure!(scene.docker().exec(&scene.web, &["cat", "/etc/motd"])? == "busybox v1", "{step}");
+        ensure!(report.failure.context("no failure")?.made_anew.is_some(), "{step}");
+        ensure!(scene.sandbox.containers()? == [scene.web.as_str()], "{step}");
+    }
     Ok(())
 }
 
@@ -178,7 +216,8 @@ fn act_during(test: &str, step: &str, act: impl Fn(Docker, &str) -> Result<()>) 
     let volume = sandbox.volume("data")?;
     let options = ["--volume", &format!("{volume}:/data"), "--restart", "unless-stopped"];
     let web = sandbox.run("web", &options, &image("v1")?, &[])?;
-    sandbox.docker().exec(&web, &["sh", "-c", "echo rows >/data/rows; echo mine >/etc/mine"])?;
+    let write = "echo rows >/data/rows; echo mine >/etc/mine; dd if=/dev/urandom of=/data/big bs=1M count=64";
+    sandbox.docker().exec(&web, &["sh", "-c", write])?;
     let old_id = id_of(&sandbox.docker().inspect(&web)?)?;
     let operator = Operator::configured_slowly(&sandbox)?;
     let running = operator.begin_redeploy(&web, &image("v2")?, &[])?;
@@ -210,6 +249,20 @@ fn somebody_removes_the_new_container_while_it_proves_itself() -> Result<()> {
     let (scene, report) =
         act_during("new removed", "verify", |docker, web| docker.call(&["rm", "--force", web]).map(drop))?;
     ensure!(report.verdict == Verdict::Undone, "{report:#?}");
+    scene.serves_as_before()
+}
+
+#[test]
+fn somebody_pauses_the_old_container_while_it_is_captured() -> Result<()> {
+    let (scene, report) =
+        act_during("old paused", "capture", |docker, web| docker.call(&["pause", web]).map(drop))?;
+    ensure!(report.verdict == Verdict::Undone, "{report:#?}");
+    // Noticed at once, by the engine's word, not when the step had ended.
+    let last = report.steps.last().context("no steps")?;
+    ensure!(last.step == Step::Capture && last.took_ms.is_none(), "{report:#?}");
+    let found = report.failure.context("no failure")?.interference.context("no interference")?;
+    ensure!(found.found == "is paused" && found.event.as_deref() == Some("pause"), "{found:?}");
+    scene.docker().call(&["unpause", &scene.web])?;
     scene.serves_as_before()
 }
 

@@ -95,6 +95,22 @@ async fn fake_revert_with_every_fault() {
     }
 }
 
+/// A container of a Compose project is parked as a stand-in and made anew by a revert.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fake_composed_with_every_fault() {
+    for (order, steps) in [(Order::Redeploy, REDEPLOY), (Order::RevertRestore, REVERT)] {
+        for (faults, wanted) in faults_of(steps) {
+            run_with(&fake::composed(), order, &faults, wanted).await;
+        }
+    }
+}
+
+async fn fake_composed_stops(order: Order) {
+    let stage = || -> Box<dyn Stage> { Box::new(fake::composed()) };
+    stop_everywhere(stage, order, &[], 16, ALL).await;
+    stop_everywhere(stage, order, &FAILS_LAST, 30, ALL).await;
+}
+
 async fn fake_stops(order: Order) {
     let stage = || -> Box<dyn Stage> { Box::new(fake::stage()) };
     stop_everywhere(stage, order, &[], 16, ALL).await;
@@ -156,6 +172,8 @@ sagas! {
     fake_stops_redeploy: fake_stops(Order::Redeploy);
     fake_stops_revert_keep: fake_stops(Order::RevertKeep);
     fake_stops_revert_restore: fake_stops(Order::RevertRestore);
+    fake_stops_composed_redeploy: fake_composed_stops(Order::Redeploy);
+    fake_stops_composed_revert: fake_composed_stops(Order::RevertRestore);
     real_redeploy_create: real_faults_of(Order::Redeploy, Step::Create);
     real_redeploy_capture: real_faults_of(Order::Redeploy, Step::Capture);
     real_redeploy_prefill: real_faults_of(Order::Redeploy, Step::Prefill);

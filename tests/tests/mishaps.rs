@@ -215,3 +215,199 @@ async fn what_a_failed_new_one_took_in_is_kept_beside_what_was_captured() {
     assert!(archives.join("volume-0-web-data.tar.gz").exists(), "what the difference is to");
     assert!(!room.volume_file("row").exists());
 }
+
+/// What is in the serving container's root.
+async fn in_root(room: &Room, path: &str) -> Option<String> {
+    let root = room.engine.root_dir("web").unwrap();
+    std::fs::read_to_string(root.join(path.trim_start_matches('/'))).ok()
+}
+
+/// From within an audience, which cannot wait.
+fn remove_now(engine: &FakeEngine, id: &str) {
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| handle.block_on(engine.remove(id))).unwrap();
+}
+
+/// Is this the record after which somebody removes the old container?
+type Moment = fn(&Event) -> bool;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_old_container_is_made_anew_with_what_is_kept() {
+    let moments: [(&str, Moment, bool); 6] = [
+        ("create", |event| matches!(event, Event::Done { step: Step::Create, .. }), false),
+        ("capture", |event| matches!(event, Event::Done { step: Step::Capture, .. }), true),
+        ("prefill", |event| matches!(event, Event::Done { step: Step::Prefill, .. }), true),
+        ("stop", |event| matches!(event, Event::Done { step: Step::Stop, .. }), true),
+        ("swap", |event| matches!(event, Event::Done { step: Step::Swap, .. }), true),
+        ("start", |event| matches!(event, Event::Done { step: Step::Start, .. }), true),
+    ];
+    for (what, moment, is_captured) in moments {
+        let room = plain();
+        let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        {
+            let root = room.engine.root_dir("web").unwrap();
+            std::fs::write(root.join("srv/keep/a"), "mine").unwrap();
+            std::fs::write(root.join("etc/unlisted"), "mine").unwrap();
+            std::fs::write(room.volume_file("rows"), "rows").unwrap();
+        }
+        let engine = room.engine.clone();
+        let gone = id.clone();
+        let when = When(move |event: &Event| {
+            if moment(event) {
+                remove_now(&engine, &gone);
+            }
+        });
+        let faults = [Fault::FailAfter(Step::Verify), Fault::RepeatUndo];
+        let report = room.redeploy(Arc::new(when), &faults).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Undone, "{what}: {report:#?}");
+        room.assert_old_serves().await;
+        let web = room.engine.container("web").await.unwrap().unwrap();
+        assert_ne!(web.id(), id, "{what}");
+        let kept = in_root(&room, "/srv/keep/a").await;
+        assert_eq!(kept.as_deref(), Some(if is_captured { "mine" } else { "v1" }), "{what}");
+        assert_eq!(in_root(&room, "/etc/unlisted").await, None, "{what}");
+        assert_eq!(std::fs::read_to_string(room.volume_file("rows")).unwrap(), "rows", "{what}");
+        let note = report.failure.unwrap().made_anew.unwrap();
+        assert!(note.contains("/etc/unlisted"), "{what}: {note}");
+        assert_eq!(note.contains("before all that is kept"), !is_captured, "{what}: {note}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{what}");
+        // It is a container like any other: the next redeploy finds nothing strange about it.
+        let report = room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Done, "{what}: {report:#?}");
+        let web = room.engine.container("web").await.unwrap().unwrap();
+        assert_eq!(web.label("io.redeploy.made"), None, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_removed_and_then_interrupted_anywhere_is_made_anew_all_the_same() {
+    let mut stopped = 0;
+    for seq in 17.. {
+        let room = plain();
+        let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        std::fs::write(room.engine.root_dir("web").unwrap().join("srv/keep/a"), "mine").unwrap();
+        let engine = room.engine.clone();
+        let when = When(move |event: &Event| {
+            if matches!(event, Event::Done { step: Step::Start, .. }) {
+                remove_now(&engine, &id);
+            }
+        });
+        let faults = [Fault::FailAfter(Step::Verify), Fault::StopAt(seq)];
+        match room.redeploy(Arc::new(when), &faults).await {
+            Err(Refused::Executor(ExecutorError::StoppedByFault(_))) => stopped += 1,
+            Ok(_) => break,
+            other => panic!("{other:?}"),
+        }
+        room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+        room.assert_old_serves().await;
+        assert_eq!(in_root(&room, "/srv/keep/a").await.as_deref(), Some("mine"), "{seq}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{seq}");
+    }
+    assert!(stopped >= 12, "only {stopped}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_removed_while_the_new_one_proves_itself_is_no_way_back_and_the_report_says_so() {
+    let room = plain();
+    let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+    let engine = room.engine.clone();
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Started { step: Step::Verify }) {
+            remove_now(&engine, &id);
+        }
+    });
+    let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
+    assert_eq!(report.parked, None);
+    assert!(report.warnings.iter().any(|warning| warning.contains("nothing to revert to")), "{report:#?}");
+}
+
+/// Enough for a step to take longer than the engine needs to tell of an event.
+#[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+fn much_data(path: &std::path::Path) {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut block = vec![0_u8; 1 << 20];
+    for word in block.chunks_exact_mut(8) {
+        seed = (seed ^ (seed << 7)).wrapping_mul(0x2545_F491_4F6C_DD1D).rotate_left(17);
+        word.copy_from_slice(&seed.to_le_bytes());
+    }
+    std::fs::write(path, block.repeat(64)).unwrap();
+}
+
+/// Somebody acts as soon as a step has begun that has much to do.
+async fn cut_short(step: Step, act: &'static str, found: &str) -> Room {
+    let room = plain();
+    let (file, engine) = (room.volume_file("big"), room.engine.clone());
+    much_data(&file);
+    let (runtime, old) = (tokio::runtime::Handle::current(), id_of_web(&room).await);
+    let when = When(move |event: &Event| {
+        // So that there is something left for the last round.
+        if matches!(event, Event::Done { step: Step::Stop, .. }) {
+            much_data(&file);
+        }
+        if !matches!(event, Event::Started { step: begun } if *begun == step) {
+            return;
+        }
+        let (engine, old) = (engine.clone(), old.clone());
+        runtime.spawn(async move {
+            let new = engine.names_of_all().into_iter().find(|name| name.contains(".new-"));
+            match act {
+                "rename old" => engine.rename(&old, "elsewhere").await.unwrap(),
+                "start old" => engine.start(&old).await.unwrap(),
+                _ => engine.remove(&new.unwrap()).await.unwrap(),
+            }
+        });
+    });
+    let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    let last = report.steps.last().unwrap();
+    assert_eq!((last.step, last.took_ms), (step, None), "it went on: {report:#?}");
+    let interference = report.failure.unwrap().interference.unwrap();
+    assert!(interference.found.contains(found), "{interference:?}");
+    room
+}
+
+async fn id_of_web(room: &Room) -> String {
+    room.engine.container("web").await.unwrap().unwrap().id().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_acts_on_our_containers_ends_a_long_step_at_once() {
+    let room = cut_short(Step::Capture, "rename old", "renamed to elsewhere").await;
+    assert_eq!(room.engine.running(), ["elsewhere"]);
+    let room = cut_short(Step::Prefill, "remove new", "no longer exists").await;
+    room.assert_old_serves().await;
+    let room = cut_short(Step::Settle, "start old", "has been started").await;
+    room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
+    for method in ["create", "open_root", "remove", "rename"] {
+        let room = plain();
+        let labels = json!({ "com.docker.compose.project": "shop" });
+        let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+        room.engine.remove(&id).await.unwrap();
+        let host = json!({ "Binds": ["web-data:/data"], "RestartPolicy": { "Name": "always" } });
+        room.engine
+            .add_container("web", "fake/app:v1", json!({ "Labels": labels, "HostConfig": host }))
+            .unwrap();
+        let engine = room.engine.clone();
+        let when = When(move |event: &Event| {
+            if matches!(event, Event::Committed) {
+                engine.fail_next(method, away());
+            }
+        });
+        let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
+        assert_eq!(report.verdict, Verdict::DoneUntidy, "{method}: {report:#?}");
+        let reports = room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+        assert_eq!(reports[0].verdict, Verdict::Done, "{method}: {reports:#?}");
+        let parked = reports[0].parked.clone().unwrap();
+        assert_eq!(room.engine.names_of_all(), ["web".to_owned(), parked.clone()], "{method}");
+        let parked = room.engine.container(&parked).await.unwrap().unwrap();
+        assert_eq!(parked.label("com.docker.compose.project"), None, "{method}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{method}");
+    }
+}

@@ -22,6 +22,9 @@ pub enum ApplyMode {
     /// The archive: what the target had at the included paths is removed first, except what the selection
     /// excludes.
     Replace,
+    /// The archive, onto a root it was compared with (see [`Capture::against`](super::Capture::against)): also in the
+    /// first round only what had vanished is removed.
+    Difference,
     /// The image whose names these are: the archive's entries fill in around it, directories merge and keep the
     /// image's metadata.
     Underlay(ImageNames),
@@ -52,7 +55,8 @@ pub fn apply(
     watch: &Watch,
 ) -> Result<Applied, ArchiveError> {
     let applied = match mode {
-        ApplyMode::Replace => replace(dir, line, number, to, watch),
+        ApplyMode::Replace => replace(dir, line, number, number == 1, to, watch),
+        ApplyMode::Difference => replace(dir, line, number, false, to, watch),
         ApplyMode::Underlay(image) => underlay::fill_in(dir, line, number, to, image, watch),
     };
     match applied {
@@ -69,6 +73,7 @@ fn replace(
     dir: &Path,
     line: &ArchiveLine,
     number: u32,
+    clears: bool,
     to: &Root,
     watch: &Watch,
 ) -> Result<Applied, ArchiveError> {
@@ -76,7 +81,7 @@ fn replace(
     let archive = line.path(dir);
     let mut placer = Placer::new(to, &line.selection, &archive);
     let mut applied = Applied::default();
-    if number == 1 {
+    if clears {
         placer.clear()?;
     } else {
         for_each_deleted(dir, line, number, |path| {

@@ -18,7 +18,7 @@ use super::files::{
     sealed_line_path_of, sealing_name,
 };
 use super::gzip::GzipWriter;
-use super::index::{self, IndexReader, IndexWriter, NameWriter};
+use super::index::{self, IndexReader, IndexWriter, NameWriter, Record};
 use super::links::Links;
 use super::manifest::{ArchiveLine, RoundLine};
 use super::member::create_private;
@@ -27,10 +27,11 @@ use super::round::{PackOptions, Round, RoundKind};
 use super::selection::Selection;
 use super::tally::{Limited, Tally, hex};
 use super::tar_write::TarWriter;
-use super::walk::Walk;
+use super::walk::{Step, Walk};
 use super::{ArchiveError, Watch};
 use crate::durable;
-use crate::rootfs::Root;
+use crate::guest_path::GuestPath;
+use crate::rootfs::{Root, Stat};
 
 /// Sealing and undo hold one reader per round.
 pub const ROUNDS_MAX: usize = 64;
@@ -103,6 +104,20 @@ impl Capture {
         let capture = Self::begin(dir, stem, selection, options)?;
         let settled = index::settled_at(&index)?;
         Ok(Self { compare_with: Some(index), settled, ..capture })
+    }
+
+    /// The first round shall hold only what differs from `base`, a root that was just made from the same image as
+    /// `root`, which will be captured: to be applied to `base` as [`super::ApplyMode::Difference`]. A name whose kind,
+    /// inode, size and ctime are the same in both is the image's own file: a changed one has a ctime of its own.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]
+    pub fn against(self, base: &Root, root: &Root, watch: &Watch) -> Result<Self, ArchiveError> {
+        let index = index_path_of(&self.dir, &self.line.stem);
+        let top = |root: &Root| root.dir().as_node().map(|node| node.stat.dev);
+        let dev = top(root).map_err(ArchiveError::guest("open", root.label(), &GuestPath::root()))?;
+        write_base(base, dev, &self.line.selection, &index, watch)?;
+        Ok(Self { compare_with: Some(index), ..self })
     }
 
     /// Removes what an unfinished archive left behind. A finished one is not touched.
@@ -195,7 +210,7 @@ impl Capture {
         let limit = self.options.archive_bytes_max;
         let left = (limit > 0).then(|| limit.saturating_sub(self.line.bytes));
         let (output, exceeded) = Limited::new(&self.file, left);
-        let output = Tally::new(Tally::new(output, self.whole.clone()), Sha256::default());
+        let output = Tally::beside(output, &self.whole, self.line.bytes);
         let gzip = GzipWriter::new(output, self.line.level, self.options.threads);
         let mut packer = Packer {
             root,
@@ -221,8 +236,7 @@ impl Capture {
         let Packer { tar, index, deleted, round, hottest, .. } = packer;
         let (gzip, _, tar) = tar.into_inner_unterminated().into_parts();
         let written = gzip.finish().map_err(ArchiveError::host("write", &archive)).map_err(too_large)?;
-        let (output, bytes, sha256) = written.into_parts();
-        let (_, _, whole) = output.into_parts();
+        let (_, bytes, sha256, whole) = written.into_both();
         let settled = match kind {
             RoundKind::Live => {
                 // Now, while the container serves: `finish`, after it stopped, is left with little to wait for.
@@ -286,4 +300,41 @@ impl Capture {
             .and_then(|_| self.file.flush())
             .map_err(ArchiveError::host("write", &path))
     }
+}
+
+/// Writes down how everything in `base` looks, as if it were on the device `dev`: each container's root is a mount of
+/// its own, and the inodes below are those of the image.
+fn write_base(
+    base: &Root,
+    dev: u64,
+    selection: &Selection,
+    index: &Path,
+    watch: &Watch,
+) -> Result<(), ArchiveError> {
+    let mut writer = IndexWriter::create(index)?;
+    let mut links = Links::default();
+    let mut walk = Walk::new(base, selection, watch);
+    while let Some(step) = walk.next()? {
+        let Step::Found(found) = step else { continue };
+        let link_to = links.first(&found.stat).map(|first| first.path.clone());
+        match link_to {
+            Some(_) => links.met(&found.stat),
+            None => links.note(&found.path, &found.stat, false),
+        }
+        let Stat { kind, ino, size, ctime, .. } = found.stat;
+        let (path, on_the_way) = (found.path, found.on_the_way);
+        writer.push(&Record {
+            path,
+            kind,
+            dev,
+            ino,
+            size,
+            ctime,
+            hot: false,
+            on_the_way,
+            link_to,
+            round: 1,
+        })?;
+    }
+    writer.finish(None)
 }

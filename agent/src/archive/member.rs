@@ -1,11 +1,11 @@
-//! One round read back: one gzip member of an archive, its entries, and the proof that all of it was there.
+//! One round read back: some gzip members of an archive, its entries, and the proof that all of it was there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Chain, Read, Repeat, Seek, SeekFrom, Take};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use sha2::Sha256;
 
 use super::entry::Entry;
@@ -19,7 +19,7 @@ const END_BYTES: u64 = 1024;
 const BUFFER_BYTES: usize = 128 * 1024;
 
 type Packed = BufReader<Tally<Take<File>>>;
-type Plain = Chain<GzDecoder<Packed>, Take<Repeat>>;
+type Plain = Chain<MultiGzDecoder<Packed>, Take<Repeat>>;
 
 /// A round being read.
 pub(super) struct Member<'a> {
@@ -46,7 +46,7 @@ impl<'a> Member<'a> {
         let mut file = File::open(&archive).map_err(ArchiveError::host("open", &archive))?;
         file.seek(SeekFrom::Start(expected.offset)).map_err(ArchiveError::host("read", &archive))?;
         let packed = Tally::new(file.take(expected.bytes), Sha256::default());
-        let plain = GzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, packed));
+        let plain = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, packed));
         let tar = TarReader::new(plain.chain(io::repeat(0).take(END_BYTES)), Limits::default());
         Ok(Self { tar: Some(tar), archive, expected, entries: 0, watch })
     }

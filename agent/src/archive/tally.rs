@@ -11,12 +11,26 @@ pub(super) struct Tally<T> {
     pub(super) inner: T,
     pub(super) bytes: u64,
     digest: Sha256,
+    /// One that goes on from earlier bytes.
+    longer: Option<Sha256>,
 }
 
 impl<T> Tally<T> {
     /// `digest`: a new one, or one that goes on from earlier bytes.
     pub(super) fn new(inner: T, digest: Sha256) -> Self {
-        Self { inner, bytes: 0, digest }
+        Self { inner, bytes: 0, digest, longer: None }
+    }
+
+    /// A new digest, and beside it `before` going on. Of nothing before, both are the same and made once.
+    pub(super) fn beside(inner: T, before: &Sha256, bytes_before: u64) -> Self {
+        let longer = (bytes_before > 0).then(|| before.clone());
+        Self { inner, bytes: 0, digest: Sha256::default(), longer }
+    }
+
+    /// As [`Tally::into_parts`], for both digests of [`Tally::beside`]: the new one, then the longer one.
+    pub(super) fn into_both(self) -> (T, u64, Sha256, Sha256) {
+        let longer = self.longer.unwrap_or_else(|| self.digest.clone());
+        (self.inner, self.bytes, self.digest, longer)
     }
 
     /// What was behind it; how many bytes passed; the digest.
@@ -26,6 +40,9 @@ impl<T> Tally<T> {
 
     fn count(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
+        if let Some(longer) = &mut self.longer {
+            longer.update(bytes);
+        }
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
 }

@@ -20,8 +20,9 @@ pub(crate) fn plan(plan: &Plan) -> Result<Map<String, Value>, serde_json::Error>
 
 /// A plan holds one more for each container that goes along.
 fn mask_plan(plan: &mut Value) {
-    if let Some(body) = plan.pointer_mut("/incoming/new/recreation/body") {
-        mask_body(body);
+    for body in ["/incoming/new/recreation/body", "/outgoing/anew/recreation/body", "/outgoing/stand_in/body"]
+    {
+        plan.pointer_mut(body).into_iter().for_each(mask_body);
     }
     let dependents = plan.get_mut("dependents").and_then(Value::as_array_mut);
     dependents.into_iter().flatten().for_each(mask_plan);

@@ -61,12 +61,20 @@ fn verdict(report: &Report) -> String {
     match report.verdict {
         Verdict::Done => format!("Done: {node} is on {to} now."),
         Verdict::DoneUntidy => format!("Done: {node} is on {to} now; tidying up is left."),
+        Verdict::Undone if made_anew(report).is_some() => {
+            format!("Undone: the {what} was taken back, and {node} is on {from}, made anew.")
+        }
         Verdict::Undone => format!("Undone: the {what} was taken back, and {node} is as it was, on {from}."),
         Verdict::Stuck => {
             format!("STUCK: the {what} of {node} failed, and so did its undo. A human is needed.")
         }
         Verdict::Unfinished => format!("Unfinished: the {what} of {node} is under way or was interrupted."),
     }
+}
+
+/// What is not as it was before although it was undone.
+fn made_anew(report: &Report) -> Option<&str> {
+    report.failure.as_ref()?.made_anew.as_deref()
 }
 
 fn write_head(out: &mut String, report: &Report) -> Result {
@@ -104,6 +112,9 @@ fn write_failure(out: &mut String, failure: &Failure) -> Result {
     writeln!(out, "\nWhy:\n{}", indented(&failure.reason))?;
     if let Some(stuck) = &failure.stuck {
         writeln!(out, "\nWhat is stuck:\n{}", indented(stuck))?;
+    }
+    if let Some(made_anew) = &failure.made_anew {
+        writeln!(out, "\nMade anew:\n{}", indented(made_anew))?;
     }
     let Some(words) = failure.last_words.as_deref().filter(|words| !words.trim().is_empty()) else {
         return Ok(());

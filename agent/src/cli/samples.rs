@@ -32,8 +32,11 @@ pub(crate) fn records() -> Vec<Record> {
 pub(crate) fn records_of_failure(stuck: bool) -> Vec<Record> {
     let mut events = forward(REDEPLOY.len() - 1);
     events.push(Event::Started { step: Step::Verify });
-    let reason =
-        Reason::Failed { step: Step::Verify, error: "the new container exited with code 1".to_owned() };
+    let reason = Reason::Failed {
+        step: Step::Verify,
+        error: "the new container exited with code 1".to_owned(),
+        interference: None,
+    };
     events.push(Event::TurnedBack { reason });
     for step in REDEPLOY.iter().rev() {
         events.push(Event::Undoing { step: *step });
@@ -46,7 +49,7 @@ pub(crate) fn records_of_failure(stuck: bool) -> Vec<Record> {
         }
         let again =
             (*step == Step::Stop).then(|| "2026-01-31T12:00:26Z".parse().expect("the sample time is a time"));
-        events.push(Event::Undone { step: *step, serving_since: again });
+        events.push(Event::Undone { step: *step, serving_since: again, note: None });
     }
     events.push(Event::Closed { outcome: Outcome::Undone });
     dated(events)

@@ -2,6 +2,8 @@
 //!
 //! The JSON stays whole, because what we do not know must survive a recreate.
 
+mod unnamed;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -91,7 +93,8 @@ pub struct Volume {
 impl Container {
     /// Wraps an inspect answer.
     #[must_use]
-    pub fn new(raw: Value) -> Self {
+    pub fn new(mut raw: Value) -> Self {
+        unnamed::name_volumes(&mut raw);
         Self { raw }
     }
 

@@ -3,13 +3,14 @@
 //! Flows in: the calls of the trait. Flows out: its answers. Inspect answers and bodies go raw over our own small
 //! client, because typed models drop what they do not know; bollard carries what streams (pull, logs, events,
 //! diff) and the plain start and stop. Must never retry (but for
-//! `restart_policy`, which says why), and never wait without a deadline.
+//! `restart_policy` and `start`, which say why), and never wait without a deadline.
 
 mod greeting;
 mod host_view;
 mod lookups;
 mod pull;
 mod restart_policy;
+mod start;
 mod streams;
 
 use std::path::Path;
@@ -150,13 +151,7 @@ impl Engine for RealEngine {
     }
 
     async fn start(&self, id: &str) -> Result<(), EngineError> {
-        let action = format!("start container {id}");
-        let name = segment(id);
-        let call = self.bollard.start_container(&name, None);
-        within(CHANGE, &action, async {
-            call.await.map_err(|e| streams::from_bollard(&self.client, &action, e))
-        })
-        .await
+        self.start_container(id).await
     }
 
     async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), EngineError> {

@@ -130,8 +130,12 @@ async fn open_mounted(engine: &RealEngine, container: &Container) -> Result<Owne
     let path = merged_dir(engine, container).await?;
     let action = format!("mount the root of container {what}");
     let url = format!("/containers/{}/archive?path=%2F", segment(container.id()));
-    let mtime = root_mtime(engine, &action, &url).await?;
-    let mut upload = engine.client().upload(&action, &url);
+    let mtime = match upper_mtime(engine.host().clone(), container).await? {
+        Some(mtime) => mtime,
+        None => root_mtime(engine, &action, &url).await?,
+    };
+    let [beginning, end] = empty_upload();
+    let mut upload = engine.client().upload(&action, &url, beginning);
     let directory = tokio::select! {
         answer = &mut upload => {
             let answer = answer?;
@@ -139,12 +143,26 @@ async fn open_mounted(engine: &RealEngine, container: &Container) -> Result<Owne
         }
         opened = wait_for_mount(engine.host().clone(), what, path) => opened?,
     };
-    upload.finish(empty_upload()).await?.accepted(&action)?;
+    upload.finish(end).await?.accepted(&action)?;
     on_disk(what, move || restore_mtime(&directory, mtime).map(|()| directory)).await
 }
 
-/// When `/` of a container was last changed. Engines up to 20.10 make and remove a directory in it for every
-/// upload (the place for their pivot_root), so this has to be asked before.
+/// When `/` of a container was last changed, from the writable layer itself; `None` where the engine does not tell
+/// the place of it. Engines make and remove a directory in `/` for every upload (the place for their pivot_root),
+/// newer ones for every question too: so this has to be known before, and without asking.
+async fn upper_mtime(host: HostView, container: &Container) -> Result<Option<Timespec>, EngineError> {
+    let Some(upper) = container.raw()["GraphDriver"]["Data"]["UpperDir"].as_str() else { return Ok(None) };
+    let upper = PathBuf::from(upper);
+    on_disk(container.name(), move || {
+        let facts = rustix::fs::fstat(host.open_dir(&upper)?)?;
+        let tv_nsec = i64::try_from(facts.st_mtime_nsec).unwrap_or(0);
+        Ok(Some(Timespec { tv_sec: facts.st_mtime, tv_nsec }))
+    })
+    .await
+}
+
+/// The same by the engine's word. With the containerd store of newer engines it is the time of the question: nothing
+/// tells the one before.
 async fn root_mtime(engine: &RealEngine, action: &str, url: &str) -> Result<Timespec, EngineError> {
     let answer = engine.client().request(action, Method::HEAD, url, None, STAT_DEADLINE).await?;
     if !answer.status.is_success() {
@@ -217,9 +235,10 @@ fn open_if_mounted(host: &HostView, path: &Path) -> io::Result<Option<OwnedFd>> 
     }
 }
 
-/// A tar with a global PAX header and nothing it could apply to: the engine unpacks no entry and touches nothing.
-/// An empty body would do on some engines; this one is a valid archive everywhere.
-fn empty_upload() -> Bytes {
+/// A tar with a global PAX header and nothing it could apply to, in two parts: the engine unpacks no entry and
+/// touches nothing. Newer engines (26 and later) look at the first bytes, to see how they are compressed, before
+/// they mount; so the upload is held after the first part and not before it.
+fn empty_upload() -> [Bytes; 2] {
     const RECORD: &[u8] = b"19 comment=nothing\n";
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::XGlobalHeader);
@@ -227,11 +246,10 @@ fn empty_upload() -> Bytes {
     header.set_mode(0o644);
     header.set_mtime(0);
     header.set_cksum();
-    let mut archive = header.as_bytes().to_vec();
-    archive.extend_from_slice(RECORD);
+    let mut rest = RECORD.to_vec();
     // The record's block filled up, then the two empty blocks that end an archive.
-    archive.resize(4 * 512, 0);
-    Bytes::from(archive)
+    rest.resize(3 * 512, 0);
+    [Bytes::copy_from_slice(header.as_bytes()), Bytes::from(rest)]
 }
 
 fn as_root(directory: OwnedFd, label: String) -> io::Result<Root> {
@@ -265,9 +283,11 @@ mod tests {
 
     #[test]
     fn the_empty_upload_is_a_whole_archive_without_entries() {
-        let bytes = empty_upload();
+        let [beginning, end] = empty_upload();
+        assert!(!beginning.is_empty(), "what the engine waits for before it mounts");
+        let bytes = [beginning, end].concat();
         assert_eq!(bytes.len() % 512, 0);
-        let mut archive = tar::Archive::new(bytes.as_ref());
+        let mut archive = tar::Archive::new(bytes.as_slice());
         for entry in archive.entries().unwrap() {
             assert_eq!(entry.unwrap().header().entry_type(), tar::EntryType::XGlobalHeader);
         }

@@ -96,10 +96,11 @@ impl UnixClient {
         if answer.status == StatusCode::NOT_FOUND { Ok(None) } else { answer.accepted(action).map(Some) }
     }
 
-    /// Begins a request with a tar body that stays open until [`Upload::finish`].
-    pub(super) fn upload(&self, action: &str, path: &str) -> Upload {
+    /// Begins a request with a tar body that starts with `first` and stays open until [`Upload::finish`].
+    pub(super) fn upload(&self, action: &str, path: &str, first: Bytes) -> Upload {
         let (body, mut chunks) = mpsc::channel::<Bytes>(1);
         let frames = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
+        let frames = futures_util::stream::once(std::future::ready(first)).chain(frames);
         let frames = StreamBody::new(frames.map(|chunk| Ok::<_, BoxError>(Frame::data(chunk))));
         let (client, action, path) = (self.clone(), action.to_owned(), path.to_owned());
         let answer = async move {

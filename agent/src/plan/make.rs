@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
 use super::{
-    ArchivePlan, Backup, Incoming, Names, NewContainer, Outgoing, PLAN_VERSION, Packing, Plan, Probe,
-    REDEPLOY_LABEL, Space, VerifyPlan, remarks,
+    ArchivePlan, Backup, Incoming, MADE_LABEL, Names, NewContainer, Outgoing, PLAN_VERSION, Packing, Plan,
+    Probe, REDEPLOY_LABEL, Space, VerifyPlan, remarks,
 };
 use crate::config::Config;
 use crate::docker::{Container, Image, RunState};
@@ -82,6 +82,7 @@ pub fn make(
             recreation,
             fresh_volumes,
             volume_targets: declared_volumes(&fetched.image),
+            root_from: None,
         })),
         backups: backups(&preserve),
         put_data: Vec::new(),
@@ -116,6 +117,8 @@ pub(super) fn outgoing(container: &Container, parked_name: String) -> Outgoing {
         restart_policy: container.restart_policy().clone(),
         image: container.image_reference().to_owned(),
         image_id: container.image_id().to_owned(),
+        anew: None,
+        stand_in: None,
     }
 }
 
@@ -169,6 +172,9 @@ pub(super) fn recreation(
     let labels = &mut recreation.body["Labels"];
     if !labels.is_object() {
         *labels = serde_json::json!({});
+    }
+    if let Some(labels) = labels.as_object_mut() {
+        labels.shift_remove(MADE_LABEL);
     }
     labels[REDEPLOY_LABEL] = serde_json::Value::String(id.to_string());
     let ours = format!("Config.Labels[{REDEPLOY_LABEL}]");

@@ -8,6 +8,9 @@ pub const REDEPLOY_LABEL: &str = "io.redeploy.id";
 /// On every container the agent creates: the image as the operator wrote it.
 pub const ORIGIN_LABEL: &str = "io.redeploy.image";
 
+/// On a container of ours that is not simply the next one: what it was made for.
+pub const MADE_LABEL: &str = "io.redeploy.made";
+
 /// The archive of the preserved paths.
 pub const STEM_PATHS: &str = "paths";
 
@@ -41,6 +44,18 @@ impl Names {
     #[must_use]
     pub fn parked(&self) -> String {
         format!("{}.parked-{}", self.node, self.short)
+    }
+
+    /// The old container made anew, until it is whole.
+    #[must_use]
+    pub fn anew(&self) -> String {
+        format!("{}.anew-{}", self.node, self.short)
+    }
+
+    /// The stand-in of the old container, until it is whole.
+    #[must_use]
+    pub fn stand_in(&self) -> String {
+        format!("{}.stand-in-{}", self.node, self.short)
     }
 
     /// The `index`th volume made because the old data is given up.

@@ -6,7 +6,10 @@ use redeploy_proto::RedeployId;
 use super::archives::others_using;
 use super::make::{outgoing, packing, verify_plan};
 use super::remarks;
-use super::{ArchivePlan, Incoming, Names, PLAN_VERSION, Plan, PutData, Source, Space};
+use super::{
+    ArchivePlan, Incoming, MADE_LABEL, Names, NewContainer, PLAN_VERSION, Plan, PutData, REDEPLOY_LABEL,
+    RootFrom, Source, Space, is_stand_in,
+};
 use crate::archive::Manifest;
 use crate::config::Config;
 use crate::docker::Container;
@@ -79,13 +82,13 @@ pub fn make_revert(
         kind: SagaKind::Revert,
         made_at: now,
         outgoing: outgoing(&observed.container, Names::new(&node, id).parked()),
-        incoming: Incoming::Parked {
+        incoming: from_stand_in(id, &node, ground).unwrap_or_else(|| Incoming::Parked {
             id: before.id.clone(),
             parked_name: before.parked_name.clone(),
             restart_policy: before.restart_policy.clone(),
             image: before.image.clone(),
             image_id: before.image_id.clone(),
-        },
+        }),
         archives,
         backups: Vec::new(),
         put_data,
@@ -98,6 +101,36 @@ pub fn make_revert(
         space,
         node,
     }
+}
+
+/// What stands parked is only a stand-in: the container is made anew from its saved body, with the stand-in's root.
+fn from_stand_in(id: RedeployId, node: &str, ground: RevertGround<'_>) -> Option<Incoming> {
+    let before = &ground.parked_by.outgoing;
+    let (stand_in, anew) = (before.stand_in.as_ref()?, before.anew.as_ref()?);
+    if !is_stand_in(ground.parked) {
+        return None;
+    }
+    let mut recreation = anew.recreation.clone();
+    if let Some(labels) = recreation.body["Labels"].as_object_mut() {
+        labels.shift_remove(MADE_LABEL);
+        labels.insert(REDEPLOY_LABEL.to_owned(), id.to_string().into());
+    }
+    let root_from = RootFrom {
+        id: ground.parked.id().to_owned(),
+        name: ground.parked.name().to_owned(),
+        selection: stand_in.selection.clone(),
+        has_root: stand_in.has_root,
+    };
+    Some(Incoming::New(Box::new(NewContainer {
+        temporary_name: Names::new(node, id).temporary(),
+        reference: before.image.clone(),
+        image_id: before.image_id.clone(),
+        digest: None,
+        recreation,
+        fresh_volumes: Vec::new(),
+        volume_targets: Vec::new(),
+        root_from: Some(root_from),
+    })))
 }
 
 /// Which archives of the redeploy go back into which volumes.

@@ -31,9 +31,8 @@ pub trait Work: Send {
     /// Does a step.
     async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError>;
 
-    /// Takes a step back, whether it was done, half done or not begun. Tells when that made the old container serve
-    /// again.
-    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError>;
+    /// Takes a step back, whether it was done, half done or not begun.
+    async fn undo(&mut self, step: Step) -> Result<Undid, StepError>;
 
     /// After the commit: tidies up. May fail and be tried again later.
     async fn retire(&mut self) -> Result<(), StepError>;
@@ -46,6 +45,28 @@ pub trait Work: Send {
 
     /// Has somebody asked to stop?
     fn is_cancelled(&self) -> bool;
+
+    /// Has somebody else acted on what the steps work with?
+    fn interference(&self) -> Option<StepError> {
+        None
+    }
+}
+
+/// What taking a step back came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Undid {
+    /// When that made the old container serve again, if it did.
+    pub serving_since: Option<Timestamp>,
+    /// What is not as it was before all the same.
+    pub note: Option<String>,
+}
+
+impl Undid {
+    /// This, and what is missing in it from `later`.
+    #[must_use]
+    pub fn or(self, later: Self) -> Self {
+        Self { serving_since: self.serving_since.or(later.serving_since), note: self.note.or(later.note) }
+    }
 }
 
 /// One saga and its journal.
@@ -170,8 +191,8 @@ impl<'a, W: Work> Saga<'a, W> {
     }
 
     async fn forward(&mut self, step: Step) -> Result<(), ExecutorError> {
-        if self.work.is_cancelled() {
-            return self.turn_back(Reason::Cancelled);
+        if let Some(reason) = self.called_off(step) {
+            return self.turn_back(reason);
         }
         if let Err(error) = self.record(Event::Started { step }) {
             return self.turn_back_deaf(step, error);
@@ -185,7 +206,7 @@ impl<'a, W: Work> Saga<'a, W> {
                 }
             }
             Err(StepError::Cancelled) => self.turn_back(Reason::Cancelled),
-            Err(error) => self.turn_back(Reason::Failed { step, error: explain(&error) }),
+            Err(error) => self.turn_back(failed(step, &error)),
         }
     }
 
@@ -203,11 +224,20 @@ impl<'a, W: Work> Saga<'a, W> {
         Ok(output)
     }
 
-    fn commit(&mut self) -> Result<(), ExecutorError> {
-        if self.work.is_cancelled() {
-            return self.turn_back(Reason::Cancelled);
+    /// Does anything speak against going on between two steps? `step` is the next one, or the last.
+    fn called_off(&self, step: Step) -> Option<Reason> {
+        match self.work.interference() {
+            Some(error) => Some(failed(step, &error)),
+            None => self.work.is_cancelled().then_some(Reason::Cancelled),
         }
-        match (self.record(Event::Committed), self.steps.last()) {
+    }
+
+    fn commit(&mut self) -> Result<(), ExecutorError> {
+        let last = self.steps.last();
+        if let Some(reason) = last.and_then(|step| self.called_off(*step)) {
+            return self.turn_back(reason);
+        }
+        match (self.record(Event::Committed), last) {
             (Err(error), Some(step)) => self.turn_back_deaf(*step, error),
             (result, _) => result,
         }
@@ -217,19 +247,21 @@ impl<'a, W: Work> Saga<'a, W> {
         self.record_back(Event::Undoing { step })?;
         let mut result = self.undo_patiently(step).await;
         if result.is_ok() && self.faults.has(Fault::RepeatUndo) {
-            result = self.work.undo(step).await.map(|again| result.ok().flatten().or(again));
+            result = self.work.undo(step).await.map(|again| result.unwrap_or_default().or(again));
         }
         if self.faults.has(Fault::FailUndo(step)) {
             result = Err(StepError::OrderedByTest);
         }
         match result {
-            Ok(serving_since) => self.record_back(Event::Undone { step, serving_since }),
+            Ok(Undid { serving_since, note }) => {
+                self.record_back(Event::Undone { step, serving_since, note })
+            }
             Err(error) => self.record_back(Event::Stuck { step, error: explain(&error) }),
         }
     }
 
     /// An undo waits for an engine that is being restarted: giving up would leave nothing serving.
-    async fn undo_patiently(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+    async fn undo_patiently(&mut self, step: Step) -> Result<Undid, StepError> {
         let begun = tokio::time::Instant::now();
         let mut pause = PAUSE_MIN;
         loop {
@@ -265,7 +297,7 @@ impl<'a, W: Work> Saga<'a, W> {
     /// The journal is lost in the middle of the way forward: go back without it.
     fn turn_back_deaf(&mut self, step: Step, error: ExecutorError) -> Result<(), ExecutorError> {
         let ExecutorError::Journal(error) = error else { return Err(error) };
-        let reason = Reason::Failed { step, error: explain(&error) };
+        let reason = Reason::Failed { step, error: explain(&error), interference: None };
         self.lose_journal(error);
         self.turn_back(reason)
     }
@@ -321,6 +353,10 @@ impl<'a, W: Work> Saga<'a, W> {
     }
 }
 
+fn failed(step: Step, error: &StepError) -> Reason {
+    Reason::Failed { step, error: explain(error), interference: error.interference().cloned() }
+}
+
 /// Where a saga stands, from its records alone.
 ///
 /// # Errors
@@ -356,14 +392,14 @@ mod tests {
             self.cancelled |= self.cancel_at == Some(step);
             Ok(StepOutput::Nothing)
         }
-        async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+        async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
             let later = self
                 .in_place
                 .iter()
                 .any(|other| STEPS.iter().position(|s| s == other) > STEPS.iter().position(|s| *s == step));
             assert!(!later, "undone out of order: {step:?} before {:?}", self.in_place);
             self.in_place.remove(&step);
-            Ok(None)
+            Ok(Undid::default())
         }
         async fn retire(&mut self) -> Result<(), StepError> {
             self.retired = true;

@@ -64,6 +64,9 @@ pub enum Event {
         /// When the undo made the old container serve again, if it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         serving_since: Option<Timestamp>,
+        /// What is not as it was before all the same, in words for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// An undo failed: a human is needed.
     Stuck {
@@ -103,11 +106,31 @@ pub enum Reason {
         step: Step,
         /// What it said, with its causes.
         error: String,
+        /// What somebody else did, if that was the cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interference: Option<Interference>,
     },
     /// The process ended in the middle: killed, crashed, powered off.
     Interrupted,
     /// Somebody asked it to stop.
     Cancelled,
+}
+
+/// One of our containers was not in the state we left it in: somebody else acted on it, or it ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interference {
+    /// What the container is called.
+    pub container: String,
+    /// What it does, as the end of a sentence.
+    pub found: String,
+    /// What was expected of it: `to stay stopped`.
+    pub expected: String,
+    /// The engine's word for what happened, where it told: `stop`, `destroy`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// When that happened, by the engine's clock; without an event, when it was found.
+    pub at: Timestamp,
 }
 
 /// How a saga ended.
@@ -120,4 +143,30 @@ pub enum Outcome {
     DoneUntidy,
     /// Turned back, and everything is as it was.
     Undone,
+}
+
+// === impl Interference ===
+
+impl Interference {
+    /// Found just now, without word from the engine.
+    pub(crate) fn found(container: &str, found: &str, expected: &str) -> Self {
+        Self {
+            container: container.to_owned(),
+            found: found.to_owned(),
+            expected: expected.to_owned(),
+            event: None,
+            at: Timestamp::now(),
+        }
+    }
+}
+
+impl std::fmt::Display for Interference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { container, found, expected, event, at } = self;
+        write!(f, "container {container} {found}, expected it {expected}: ")?;
+        match event {
+            Some(event) => write!(f, "not done by this redeploy (event `{event}` at {at})"),
+            None => write!(f, "not done by this redeploy (found at {at})"),
+        }
+    }
 }

@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn failed() -> Reason {
-        Reason::Failed { step: Step::Stop, error: "no".into() }
+        Reason::Failed { step: Step::Stop, error: "no".into(), interference: None }
     }
 
     fn events() -> Vec<Event> {
@@ -170,7 +170,7 @@ mod tests {
             events.push(Event::Started { step });
             events.push(Event::Done { step, output: StepOutput::Nothing });
             events.push(Event::Undoing { step });
-            events.push(Event::Undone { step, serving_since: None });
+            events.push(Event::Undone { step, serving_since: None, note: None });
             events.push(Event::Stuck { step, error: "e".into() });
         }
         for reason in [failed(), Reason::Interrupted, Reason::Cancelled] {
@@ -218,8 +218,16 @@ mod tests {
             (back(1, true), Event::Undoing { step: Step::Create }, back(1, true)),
             (back(2, false), Event::Undoing { step: Step::Stop }, back(2, true)),
             (back(2, true), Event::Undoing { step: Step::Stop }, back(2, true)),
-            (back(1, true), Event::Undone { step: Step::Create, serving_since: None }, back(0, false)),
-            (back(2, true), Event::Undone { step: Step::Stop, serving_since: None }, back(1, false)),
+            (
+                back(1, true),
+                Event::Undone { step: Step::Create, serving_since: None, note: None },
+                back(0, false),
+            ),
+            (
+                back(2, true),
+                Event::Undone { step: Step::Stop, serving_since: None, note: None },
+                back(1, false),
+            ),
             (
                 back(1, true),
                 Event::Stuck { step: Step::Create, error: "e".into() },

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::output::PackedArchive;
 use super::runner::OpenArchive;
 use super::runner::Runner;
-use super::{Packed, Step, StepError, stop};
+use super::{Packed, Step, StepError, anew, stop};
 use crate::archive::{Capture, PackOptions, Round, RoundKind, Skipped};
 use crate::durable;
 use crate::plan::{ArchivePlan, Packing, Source};
@@ -50,11 +50,14 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
         live_rounds(runner, Step::Capture, &archive.stem).await?;
         let open = &runner.open.archives[&archive.stem];
         packed.archives.insert(archive.stem.clone(), open.packed.clone());
+        anew::note_captured(runner).await?;
     }
     Ok(packed)
 }
 
 pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
+    // While the archives are still there.
+    anew::bring_back(runner).await?;
     // What is not put back may be needed by a human.
     let settled = runner.hands.dir.manifest().exists();
     let unshared = runner.plan().archives.iter().filter(|archive| match archive.source {
@@ -64,7 +67,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let kept: Vec<String> = unshared.map(|archive| archive.stem.clone()).collect();
     clear(&runner.hands.dir.archives(), &kept)?;
     if runner.plan().outgoing.crash_looping {
-        stop::undo(runner).await?;
+        runner.undid = stop::undo(runner).await?;
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::capture::pack_options;
 use super::runner::Runner;
-use super::{Created, StepError};
+use super::{Created, StepError, anew};
 use crate::archive::{Capture, RoundKind};
 use crate::docker::Container;
 use crate::durable;
 use crate::plan::{Incoming, Into, NewContainer, Source};
-use crate::recreate;
+use crate::recreate::{self, Recreation};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
     let plan = runner.hands.plan.clone();
@@ -33,13 +33,13 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
         }
         None => create(runner, new).await?,
     };
-    connect(runner, new, &container).await?;
-    compare(runner, new, container.id()).await?;
+    complete(runner, &new.recreation, &new.image_id, &container).await?;
     Ok(Created { container: container.id().to_owned() })
 }
 
 pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
+    anew::bring_back(runner).await?;
     let Incoming::New(new) = &plan.incoming else { return Ok(()) };
     if let Some(container) = runner.find_incoming().await? {
         keep_what_it_wrote(runner, &container).await?;
@@ -86,9 +86,20 @@ async fn create(runner: &Runner, new: &NewContainer) -> Result<Container, StepEr
     created.ok_or_else(|| StepError::ContainerGone { name: new.temporary_name.clone(), id })
 }
 
+/// Brings a container that was just created onto all its networks and compares it with the plan.
+pub(super) async fn complete(
+    runner: &Runner,
+    recreation: &Recreation,
+    image_id: &str,
+    container: &Container,
+) -> Result<(), StepError> {
+    connect(runner, recreation, container).await?;
+    compare(runner, recreation, image_id, container).await
+}
+
 /// The networks beyond the one given at creation; those it is on already are left alone.
-async fn connect(runner: &Runner, new: &NewContainer, container: &Container) -> Result<(), StepError> {
-    for connect in &new.recreation.connects {
+async fn connect(runner: &Runner, recreation: &Recreation, container: &Container) -> Result<(), StepError> {
+    for connect in &recreation.connects {
         let on = &container.raw()["NetworkSettings"]["Networks"][connect.network.as_str()];
         if on.is_null() {
             let engine = runner.engine();
@@ -98,21 +109,27 @@ async fn connect(runner: &Runner, new: &NewContainer, container: &Container) -> 
     Ok(())
 }
 
-async fn compare(runner: &Runner, new: &NewContainer, id: &str) -> Result<(), StepError> {
+async fn compare(
+    runner: &Runner,
+    recreation: &Recreation,
+    image_id: &str,
+    container: &Container,
+) -> Result<(), StepError> {
     let engine = runner.engine();
-    let mut recreation = new.recreation.clone();
+    let mut recreation = recreation.clone();
     if let Some(leader) = &runner.leader {
         let found = engine.container(&leader.name).await?;
         recreate::identify(&mut recreation, &leader.name, found.as_ref().map_or("", Container::id));
     }
-    let (info, image) = (engine.info().await?, engine.image(&new.image_id).await?);
-    let gone = || StepError::ContainerGone { name: new.temporary_name.clone(), id: id.to_owned() };
-    let (created, image) = (engine.container(id).await?.ok_or_else(gone)?, image.ok_or_else(gone)?);
+    let (info, image) = (engine.info().await?, engine.image(image_id).await?);
+    let gone = || runner.gone(container.name(), container.id());
+    let (created, image) =
+        (engine.container(container.id()).await?.ok_or_else(gone)?, image.ok_or_else(gone)?);
     let differences = recreate::compare(&recreation, &image, &created, &info);
     if differences.is_empty() {
         return Ok(());
     }
-    Err(StepError::Different { name: new.temporary_name.clone(), differences })
+    Err(StepError::Different { name: container.name().to_owned(), differences })
 }
 
 fn our_labels(runner: &Runner) -> Value {

@@ -4,23 +4,28 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
+use super::lookout::{Alarm, Lookout};
 use super::runner::{Leader, Runner};
-use super::{Hands, Step, StepError, StepOutput, retire};
+use super::{Hands, Step, StepError, StepOutput, retire, stand_in};
+use crate::explain::explain;
 use crate::plan::Plan;
-use crate::saga::{Record, Work};
+use crate::saga::{Record, Undid, Work};
 
 /// Carries out a plan and those of its dependents.
 pub struct Crew {
     /// The container itself first.
     runners: Vec<Runner>,
+    lookout: Lookout,
+    alarm: Alarm,
 }
 
 impl Crew {
     /// A crew that has done nothing yet.
     #[must_use]
     pub fn new(hands: Hands) -> Self {
+        let alarm = Alarm::default();
+        let lookout = Lookout::new(Arc::clone(&hands.engine), alarm.clone());
         let leader = Leader { name: hands.plan.incoming.name_before_swap().to_owned() };
         let dependents: Vec<Runner> = hands
             .plan
@@ -30,11 +35,11 @@ impl Crew {
             .map(|(index, plan)| {
                 let of_it =
                     Hands { plan: Arc::new(plan.clone()), dir: hands.dir.dependent(index), ..hands.clone() };
-                Runner::new(of_it, Some(leader.clone()))
+                Runner::new(of_it, Some(leader.clone()), alarm.clone())
             })
             .collect();
-        let runners = std::iter::once(Runner::new(hands, None)).chain(dependents).collect();
-        Self { runners }
+        let runners = std::iter::once(Runner::new(hands, None, alarm.clone())).chain(dependents).collect();
+        Self { runners, lookout, alarm }
     }
 
     /// The plan that is carried out.
@@ -58,11 +63,9 @@ impl Crew {
             | Step::Verify => forward.collect(),
         }
     }
-}
 
-#[async_trait]
-impl Work for Crew {
-    async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+    /// Does a step for each, in order.
+    async fn apply_to_all(&mut self, step: Step) -> Result<StepOutput, StepError> {
         let mut outputs = vec![StepOutput::Nothing; self.runners.len()];
         for position in self.order(step) {
             let (Some(runner), Some(output)) = (self.runners.get_mut(position), outputs.get_mut(position))
@@ -76,27 +79,50 @@ impl Work for Crew {
             _ => Ok(StepOutput::Crew(outputs)),
         }
     }
+}
 
-    async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+#[async_trait]
+impl Work for Crew {
+    async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
+        self.lookout.expect(self.runners.iter().flat_map(|runner| runner.expects(step)).collect());
+        let result = self.apply_to_all(step).await;
+        match (result, self.alarm.why()) {
+            (Err(error), Some(why)) => {
+                tracing::warn!(error = explain(&error), "{step} failed because of what somebody else did");
+                Err(why)
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
+        self.lookout.end();
         // A handle that any of them holds may be on a container that another undo starts.
         self.runners.iter_mut().for_each(Runner::let_go);
         // The container itself comes first on the way back, too.
-        let (mut serving_since, mut failed) = (None, None);
+        let (mut undid, mut failed) = (Undid::default(), None);
         for position in self.order(step).into_iter().rev() {
             let Some(runner) = self.runners.get_mut(position) else { continue };
             match runner.undo(step).await {
-                Ok(since) => serving_since = serving_since.or(since),
+                Ok(of_one) => undid = undid.or(of_one),
                 // One that cannot be brought back must not keep the others from coming back.
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(serving_since), Err)
+        failed.map_or(Ok(undid), Err)
     }
 
     async fn retire(&mut self) -> Result<(), StepError> {
-        self.runners.iter_mut().for_each(Runner::let_go);
+        self.lookout.end();
+        for runner in &mut self.runners {
+            runner.let_go();
+            // Nothing can be called off any more.
+            runner.alarm = Alarm::default();
+        }
         for runner in &mut self.runners {
             retire::seal_archives(runner).await?;
+            stand_in::take_over(runner).await?;
+            stand_in::remove_used_up(runner).await?;
         }
         match self.runners.first() {
             Some(runner) => retire::tidy_node(&runner.hands).await,
@@ -127,5 +153,9 @@ impl Work for Crew {
 
     fn is_cancelled(&self) -> bool {
         self.runners.first().is_some_and(|runner| runner.hands.cancel.is_cancelled())
+    }
+
+    fn interference(&self) -> Option<StepError> {
+        self.alarm.why()
     }
 }

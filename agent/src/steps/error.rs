@@ -8,6 +8,7 @@ use crate::docker::EngineError;
 use crate::durable::DurableError;
 use crate::recreate::Difference;
 use crate::rootfs::RootError;
+use crate::saga::Interference;
 
 /// A step or its undo failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,17 +56,8 @@ pub enum StepError {
         id: String,
     },
     /// One of our two containers is not in the state we left it in.
-    #[error(
-        "container {name} {found}, expected it {expected}: somebody else acted on it during the redeploy"
-    )]
-    Interfered {
-        /// What it is called.
-        name: String,
-        /// What it does.
-        found: String,
-        /// What it should do.
-        expected: &'static str,
-    },
+    #[error("{0}")]
+    Interfered(Interference),
     /// An archive that the plan counts on is not listed.
     #[error("archive {stem} is not listed in {manifest}: it was removed, or the redeploy that made it was pruned", manifest = manifest.display())]
     NoArchive {
@@ -95,6 +87,12 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// What somebody else did, if that made the step fail.
+    #[must_use]
+    pub fn interference(&self) -> Option<&Interference> {
+        if let Self::Interfered(interference) = self { Some(interference) } else { None }
+    }
+
     /// Does the engine not answer at all, so that the same may succeed a moment later?
     #[must_use]
     pub fn is_engine_away(&self) -> bool {

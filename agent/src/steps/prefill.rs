@@ -7,9 +7,9 @@
 
 use super::capture::{live_rounds, round};
 use super::runner::Runner;
-use super::{Packed, Step, StepError};
+use super::{Packed, Step, StepError, anew, stand_in};
 use crate::archive::{ApplyMode, ImageNames, RoundKind, apply as apply_round, verify_round};
-use crate::plan::{ArchivePlan, Into, Plan, Source};
+use crate::plan::{ArchivePlan, Incoming, Into, Plan, Source};
 use crate::rootfs::Root;
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
@@ -17,6 +17,12 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
     let fills = plan.archives.iter().any(|archive| matches!(archive.source, Source::Root { .. }));
     if fills || !plan.backups.is_empty() {
         open_new_root(runner).await?;
+    }
+    if let Incoming::New(new) = &plan.incoming
+        && let Some(from) = new.root_from.as_ref().filter(|from| from.has_root)
+    {
+        let incoming = runner.incoming().await?;
+        stand_in::copy_root(runner, Step::Prefill, &from.id, incoming.id(), &from.selection).await?;
     }
     let mut packed = Packed::default();
     for archive in &plan.archives {
@@ -42,6 +48,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
         let open = runner.open.archives.get(stem).ok_or(StepError::Missing { step: Step::Prefill })?;
         packed.archives.insert(stem.clone(), open.packed.clone());
     }
+    anew::note_captured(runner).await?;
     write_out(runner).await?;
     Ok(packed)
 }

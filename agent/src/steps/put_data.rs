@@ -4,7 +4,7 @@
 //! Undo: volumes become what they were today. Proof of done: a second pass finds nothing to do.
 
 use super::runner::Runner;
-use super::{Step, StepError, capture};
+use super::{Step, StepError, anew, capture};
 use crate::archive::{ArchiveLine, Aside, Manifest, put_back};
 use crate::docker::Container;
 use crate::paths::RedeployDir;
@@ -60,11 +60,13 @@ pub(super) async fn put_back_shared(runner: &mut Runner) -> Result<(), StepError
 /// are not touched under a container that runs: what it wrote since would be lost.
 async fn is_undone_already(runner: &Runner) -> Result<bool, StepError> {
     let is_gone = matches!(runner.hands.dir.manifest().try_exists(), Ok(false));
-    let outgoing = runner.engine().container(&runner.plan().outgoing.id).await?;
+    let outgoing = runner.find_outgoing().await?;
     let before = &runner.plan().outgoing;
     // One that looped was started by its policy until it was stopped; any other start is somebody's.
-    let has_run =
-        |now: &Container| now.is_alive() || (now.started_at() != before.started_at && !before.crash_looping);
+    let has_run = |now: &Container| match now.id() == before.id {
+        true => now.is_alive() || (now.started_at() != before.started_at && !before.crash_looping),
+        false => anew::has_run(now),
+    };
     let is_taken_up = outgoing.is_some_and(|now| has_run(&now));
     if is_taken_up {
         tracing::warn!(

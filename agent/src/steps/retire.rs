@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::runner::Runner;
-use super::{Hands, StepError};
+use super::{Hands, StepError, parked_by};
 use crate::archive::{Manifest, seal};
 use crate::docker::Engine;
 use crate::durable;
@@ -61,7 +61,7 @@ pub async fn tidy(
         kept.push(Kept {
             id: entry.plan.id,
             ended_at: entry.last_at(),
-            has_parked: is_parked_by(engine, &entry.plan).await?,
+            has_parked: parked_by(engine, &entry.plan).await?.is_some(),
             has_archives: holds_anything(entry),
         });
     }
@@ -93,17 +93,11 @@ async fn carry_out(engine: &dyn Engine, entries: &[Entry], to_go: &ToGo) -> Resu
     Ok(tidied)
 }
 
-/// Does the container that this plan parked still stand parked, under our name?
-async fn is_parked_by(engine: &dyn Engine, plan: &Plan) -> Result<bool, StepError> {
-    let found = engine.container(&plan.outgoing.id).await?;
-    Ok(found.is_some_and(|container| container.name() == plan.outgoing.parked_name))
-}
-
 /// Removes the container that this plan parked, if it still is parked.
 async fn remove_parked(engine: &dyn Engine, plan: &Plan) -> Result<(), StepError> {
     for plan in std::iter::once(plan).chain(&plan.dependents) {
-        if is_parked_by(engine, plan).await? {
-            engine.remove(&plan.outgoing.id).await?;
+        if let Some(parked) = parked_by(engine, plan).await? {
+            engine.remove(parked.id()).await?;
         }
     }
     Ok(())

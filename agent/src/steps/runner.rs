@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::lookout::{self, Alarm, Watched};
 use super::{
-    Created, Packed, Settled, Step, StepError, StepOutput, capture, create, prefill, put_data, settle, start,
-    stop, swap, verify,
+    Created, Packed, Settled, Step, StepError, StepOutput, anew, capture, create, prefill, put_data, settle,
+    start, stop, swap, verify,
 };
 use crate::archive::{ArchiveError, Capture, ImageNames, Watch};
-use crate::docker::{Container, Engine};
+use crate::docker::{Container, Engine, RunState};
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{Incoming, Plan};
 use crate::progress::Audience;
 use crate::rootfs::Root;
+use crate::saga::Undid;
 
 /// What a step works with: fixed for the whole saga.
 #[derive(Clone)]
@@ -74,17 +75,29 @@ pub(super) struct Open {
 /// Applies and undoes the steps of one plan.
 pub(super) struct Runner {
     pub(super) hands: Hands,
+    /// Raised when somebody else acts on one of the saga's containers.
+    pub(super) alarm: Alarm,
     /// Whom this container leans on, if it is a dependent.
     pub(super) leader: Option<Leader>,
     pub(super) known: Known,
     pub(super) open: Open,
+    /// What the undo under way has come to.
+    pub(super) undid: Undid,
     going_back: bool,
 }
 
 impl Runner {
     /// A runner that has done nothing yet.
-    pub(super) fn new(hands: Hands, leader: Option<Leader>) -> Self {
-        Self { hands, leader, known: Known::default(), open: Open::default(), going_back: false }
+    pub(super) fn new(hands: Hands, leader: Option<Leader>, alarm: Alarm) -> Self {
+        Self {
+            hands,
+            leader,
+            alarm,
+            known: Known::default(),
+            open: Open::default(),
+            undid: Undid::default(),
+            going_back: false,
+        }
     }
 
     pub(super) fn engine(&self) -> &dyn Engine {
@@ -103,7 +116,29 @@ impl Runner {
     /// The container that serves now.
     pub(super) async fn outgoing(&self) -> Result<Container, StepError> {
         let id = &self.plan().outgoing.id;
-        self.engine().container(id).await?.ok_or_else(|| self.gone(&self.plan().node, id))
+        self.find_outgoing().await?.ok_or_else(|| self.gone(&self.plan().node, id))
+    }
+
+    /// The container that serves now, or the one that was made anew in its place, if either is there.
+    pub(super) async fn find_outgoing(&self) -> Result<Option<Container>, StepError> {
+        match self.engine().container(&self.plan().outgoing.id).await? {
+            Some(found) => Ok(Some(found)),
+            None => anew::find(self).await,
+        }
+    }
+
+    /// Nobody has removed the old container, or begun to: what was just read from its root is all that was in it.
+    pub(super) async fn outgoing_is_there(&self) -> Result<(), StepError> {
+        match self.outgoing().await?.state() {
+            RunState::Removing | RunState::Dead => {
+                Err(self.gone(&self.plan().node, &self.plan().outgoing.id))
+            }
+            RunState::Created
+            | RunState::Running
+            | RunState::Paused
+            | RunState::Restarting
+            | RunState::Exited => Ok(()),
+        }
     }
 
     /// The container that takes over, if it exists.
@@ -130,17 +165,38 @@ impl Runner {
         container.label(crate::plan::REDEPLOY_LABEL) == Some(self.plan().id.to_string().as_str())
     }
 
+    /// What this step expects of its containers, for the lookout.
+    pub(super) fn expects(&self, step: Step) -> Vec<Watched> {
+        let created = self.known.created.as_ref().map(|created| created.container.as_str());
+        lookout::of_step(step, self.plan(), created)
+    }
+
     /// Is this an undo?
     pub(super) fn is_going_back(&self) -> bool {
         self.going_back
     }
 
-    /// On the way forward, a request to stop ends a long wait.
+    /// On the way forward, a request to stop or the alarm ends a long wait.
     pub(super) fn stop_if_cancelled(&self) -> Result<(), StepError> {
-        if !self.going_back && self.hands.cancel.is_cancelled() { Err(StepError::Cancelled) } else { Ok(()) }
+        if self.going_back {
+            return Ok(());
+        }
+        match self.alarm.why() {
+            Some(error) => Err(error),
+            None if self.hands.cancel.is_cancelled() => Err(StepError::Cancelled),
+            None => Ok(()),
+        }
     }
 
-    fn gone(&self, name: &str, id: &str) -> StepError {
+    /// Returns once somebody asks to stop, or the alarm is raised.
+    async fn called_off(&self) {
+        tokio::select! {
+            () = self.hands.cancel.cancelled() => {}
+            () = self.alarm.raised() => {}
+        }
+    }
+
+    pub(super) fn gone(&self, name: &str, id: &str) -> StepError {
         StepError::ContainerGone { name: name.to_owned(), id: id.to_owned() }
     }
 
@@ -159,11 +215,14 @@ impl Runner {
             tokio::select! {
                 result = &mut task => break result,
                 _ = tick.tick() => self.hands.audience.progress(step, what, watch.bytes(), watch.files()),
-                () = self.hands.cancel.cancelled(), if !self.going_back && !watch.is_cancelled() => watch.cancel(),
+                () = self.called_off(), if !self.going_back && !watch.is_cancelled() => watch.cancel(),
             }
         };
         match result {
-            Ok(Err(StepError::Archive(ArchiveError::Cancelled))) => Err(StepError::Cancelled),
+            Ok(Err(StepError::Archive(ArchiveError::Cancelled))) => {
+                self.stop_if_cancelled()?;
+                Err(StepError::Cancelled)
+            }
             Ok(result) => result,
             Err(_) => Err(StepError::Panicked { what: what.to_owned() }),
         }
@@ -187,21 +246,23 @@ impl Runner {
     }
 
     /// Takes a step back.
-    pub(super) async fn undo(&mut self, step: Step) -> Result<Option<Timestamp>, StepError> {
+    pub(super) async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
         self.going_back = true;
         self.let_go();
+        self.undid = Undid::default();
         match step {
-            Step::Create => create::undo(self).await.map(|()| None),
-            Step::Capture => capture::undo(self).await.map(|()| None),
-            Step::Stop => stop::undo(self).await,
-            Step::PutData => put_data::undo(self).await.map(|()| None),
-            Step::Swap => swap::undo(self).await.map(|()| None),
-            Step::Start => start::undo(self).await.map(|()| None),
+            Step::Create => create::undo(self).await?,
+            Step::Capture => capture::undo(self).await?,
+            Step::Stop => self.undid = stop::undo(self).await?,
+            Step::PutData => put_data::undo(self).await?,
+            Step::Swap => swap::undo(self).await?,
+            Step::Start => start::undo(self).await?,
             // What they did is in the new container and in archives, and goes with those.
-            Step::Prefill | Step::Settle => Ok(None),
+            Step::Prefill | Step::Settle => {}
             // It only looked.
-            Step::Verify => Ok(None),
+            Step::Verify => {}
         }
+        Ok(std::mem::take(&mut self.undid))
     }
 
     /// Remembers what later steps and undos look at.

@@ -7,7 +7,7 @@
 use super::capture::{old_root, round};
 use super::prefill::{read_back, transfer};
 use super::runner::Runner;
-use super::{Packed, Settled, Step, StepError};
+use super::{Packed, Settled, Step, StepError, anew};
 use crate::archive::manifest::MANIFEST_VERSION;
 use crate::archive::{ArchiveLine, Manifest, RoundKind};
 use crate::plan::Source;
@@ -29,8 +29,10 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Settled, StepError> {
         }
     }
     let backups = write_backups(runner).await?;
+    runner.outgoing_is_there().await?;
     let lines = finish(runner, &mut last).await?;
     Manifest { version: MANIFEST_VERSION, archives: lines }.store(&runner.hands.dir.manifest())?;
+    anew::forget_captured(&runner.hands.dir)?;
     runner.let_go();
     let settled = Settled { last, backups };
     runner.known.settled = Some(settled.clone());

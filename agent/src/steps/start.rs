@@ -9,6 +9,7 @@ use crate::docker::{Container, RunState};
 use crate::durable;
 use crate::explain::explain;
 use crate::plan::Incoming;
+use crate::saga::Interference;
 
 /// How much of a failed container's output is kept.
 const LOG_LINES: u32 = 200;
@@ -17,11 +18,12 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Started, StepError> {
     let plan = runner.hands.plan.clone();
     let incoming = runner.incoming().await?;
     if incoming.is_alive() && !runner.known.start_ordered {
-        return Err(StepError::Interfered {
-            name: plan.incoming.name_before_swap().to_owned(),
-            found: "runs already".into(),
-            expected: "not started",
-        });
+        let name = plan.incoming.name_before_swap();
+        return Err(StepError::Interfered(Interference::found(
+            name,
+            "runs already",
+            "not to be started yet",
+        )));
     }
     if let Incoming::Parked { restart_policy, .. } = &plan.incoming {
         runner.engine().set_restart_policy(incoming.id(), restart_policy).await?;

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::runner::Runner;
-use super::{StepError, Stopped, verify};
+use super::{StepError, Stopped, anew, verify};
 use crate::docker::{Container, EngineError, RunState};
+use crate::saga::{Interference, Undid};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     let outgoing = runner.outgoing().await?;
@@ -21,31 +22,27 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     stop_for_good(runner, outgoing.id()).await?;
     let stopped = runner.outgoing().await?;
     if stopped.is_alive() {
-        return Err(StepError::Interfered {
-            name: runner.plan().node.clone(),
-            found: "runs".into(),
-            expected: "stopped",
-        });
+        let found = Interference::found(&runner.plan().node, "runs again", "to stay stopped");
+        return Err(StepError::Interfered(found));
     }
     Ok(Stopped { asked_at })
 }
 
-pub(super) async fn undo(runner: &mut Runner) -> Result<Option<Timestamp>, StepError> {
+pub(super) async fn undo(runner: &mut Runner) -> Result<Undid, StepError> {
     let plan = runner.hands.plan.clone();
-    let outgoing = runner.outgoing().await?;
+    let outgoing = anew::outgoing(runner).await?;
     runner.engine().set_restart_policy(outgoing.id(), &plan.outgoing.restart_policy).await?;
     if !plan.outgoing.alive {
-        return Ok(None);
+        return Ok(std::mem::take(&mut runner.undid));
     }
-    let mut serving_since = None;
     if outgoing.state() != RunState::Running {
         runner.engine().start(outgoing.id()).await?;
-        serving_since = Some(Timestamp::now());
+        runner.undid.serving_since = Some(Timestamp::now());
     }
     if !plan.outgoing.crash_looping {
-        verify::came_back(runner).await?;
+        verify::came_back(runner, outgoing.id()).await?;
     }
-    Ok(serving_since)
+    Ok(std::mem::take(&mut runner.undid))
 }
 
 /// What was captured live is only right for the run it was captured from: a restart mounts the root anew.
@@ -59,8 +56,8 @@ fn check_same_run(runner: &Runner, outgoing: &Container) -> Result<(), StepError
         (true, true) if outgoing.started_at() != plan.started_at => "has been restarted",
         (true, true) | (false, false) => return Ok(()),
     };
-    let name = runner.plan().node.clone();
-    Err(StepError::Interfered { name, found: found.into(), expected: "left alone while it was captured" })
+    let expected = "to be left alone while it was captured";
+    Err(StepError::Interfered(Interference::found(&runner.plan().node, found, expected)))
 }
 
 /// The policy first, so that nothing brings the container back once it is stopped. One that ends again and again

@@ -3,8 +3,8 @@
 //!
 //! Undo: the reverse. Proof of done: the names are as planned.
 
-use super::StepError;
 use super::runner::Runner;
+use super::{StepError, anew};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
@@ -20,7 +20,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         let name = plan.incoming.name_before_swap();
         give_name(runner, incoming.id(), incoming.name(), name).await?;
     }
-    let outgoing = runner.outgoing().await?;
+    let outgoing = anew::outgoing(runner).await?;
     give_name(runner, outgoing.id(), outgoing.name(), &plan.node).await
 }
 

@@ -91,10 +91,9 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
 }
 
 /// After an undo: the old container runs again, and is healthy again if it was.
-pub(super) async fn came_back(runner: &mut Runner) -> Result<(), StepError> {
-    let id = runner.plan().outgoing.id.clone();
+pub(super) async fn came_back(runner: &mut Runner, id: &str) -> Result<(), StepError> {
     let healthy = runner.plan().outgoing.was_healthy;
-    watch(runner, &id, healthy).await
+    watch(runner, id, healthy).await
 }
 
 /// Looks until the container is verified, has failed, or time is up. A forward watch can be cancelled.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use redeploy_agent::docker::{Engine, EngineError, HostView, RealEngine};
+use redeploy_agent::docker::{API_MIN, Engine, EngineError, HostView, RealEngine};
 
 use crate::fake::Fake;
 use crate::files::{read, write};
@@ -58,7 +58,8 @@ async fn giving_up_on_a_root_lets_the_container_go() {
     let engine = RealEngine::connect(&proxy.socket(), HostView::detect()).await.unwrap();
     let id = real.create("given-up", &real.body()).await;
     let container = real.inspect(&id).await;
-    let merged = container.raw()["GraphDriver"]["Data"]["MergedDir"].as_str().unwrap();
+    // With the containerd store the engine does not tell the place; the container's id is in it.
+    let merged = container.raw()["GraphDriver"]["Data"]["MergedDir"].as_str().unwrap_or(&id);
     for milliseconds in [0, 2, 5, 8, 12, 20, 40] {
         let patience = Duration::from_millis(milliseconds);
         let _ = tokio::time::timeout(patience, engine.open_root(&id)).await;
@@ -98,10 +99,14 @@ async fn a_removal_under_way_is_waited_for() {
     assert!(real.engine().container(&id).await.unwrap().is_none());
 }
 
+/// What engines since API 1.42 left out or lengthened: the fake is as Engine 20.10.
+const SINCE_1_42: [&str; 3] = ["KernelMemory", "KernelMemoryTCP", "MaskedPaths"];
+
 /// The fake bakes in the same settings as Engine 20.10, field by field.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fake_describes_a_container_as_the_real_engine_does() {
     let (real, fake) = (Real::new().await, Fake::new());
+    let api = real.engine().info().await.unwrap().api;
     let mut sides = Vec::new();
     for fixture in [&real as &dyn Fixture, &fake] {
         let mut body = fixture.body();
@@ -123,10 +128,11 @@ async fn the_fake_describes_a_container_as_the_real_engine_does() {
     }
     let [real, fake] = sides.as_slice() else { panic!("two sides") };
     let mut different = Vec::new();
+    let changed = if api > API_MIN { SINCE_1_42.as_slice() } else { &[] };
     for part in ["Config", "HostConfig", "State"] {
         let keys = real[part].as_object().unwrap().keys().chain(fake[part].as_object().unwrap().keys());
         for key in keys.collect::<std::collections::BTreeSet<_>>() {
-            if real[part][key] != fake[part][key] {
+            if real[part][key] != fake[part][key] && !changed.contains(&key.as_str()) {
                 different.push(format!("{part}.{key}: real {} fake {}", real[part][key], fake[part][key]));
             }
         }
@@ -139,7 +145,8 @@ async fn the_fake_describes_a_container_as_the_real_engine_does() {
         |side: &serde_json::Value| side["NetworkSettings"]["Networks"]["none"].as_object().unwrap().clone();
     let missing: Vec<String> =
         keys(real).keys().filter(|key| !keys(fake).contains_key(*key)).cloned().collect();
-    assert_eq!(missing, [""; 0]);
+    let added: &[&str] = if api > API_MIN { &["GwPriority", "DNSNames"] } else { &[] };
+    assert!(missing.iter().all(|key| added.contains(&key.as_str())), "{missing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

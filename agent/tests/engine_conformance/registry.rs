@@ -15,6 +15,9 @@ use crate::fixture::{Registry, login};
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// The first byte of a client that wants to speak TLS.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// Path → type and bytes.
 type Pages = BTreeMap<String, (&'static str, Vec<u8>)>;
 
@@ -80,6 +83,11 @@ fn pages(layer: &[u8]) -> (Pages, String) {
 /// One connection: requests without bodies, one after the other.
 async fn answer(stream: TcpStream, pages: Arc<Pages>, key: Option<String>) {
     let mut stream = BufReader::new(stream);
+    // An engine that tries TLS first goes on without it if it is answered as a plain server does.
+    if stream.fill_buf().await.is_ok_and(|begun| begun.first() == Some(&TLS_HANDSHAKE)) {
+        let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is plain HTTP\n").await;
+        return;
+    }
     loop {
         let mut head = Vec::new();
         loop {

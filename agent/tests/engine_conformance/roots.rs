@@ -33,10 +33,12 @@ pub(crate) async fn opening_a_root_changes_nothing(fixture: &impl Fixture) {
     let before = facts(&engine.open_root(&id).await.unwrap());
     let listed = engine.diff(&id).await.unwrap();
     let after = facts(&engine.open_root(&id).await.unwrap());
-    assert_eq!(
-        (before.st_mode, before.st_uid, before.st_gid, before.st_mtime, before.st_mtime_nsec),
-        (after.st_mode, after.st_uid, after.st_gid, after.st_mtime, after.st_mtime_nsec)
-    );
+    assert_eq!((before.st_mode, before.st_uid, before.st_gid), (after.st_mode, after.st_uid, after.st_gid));
+    // With the containerd store even a question makes and removes a directory in `/`, and nothing tells the time
+    // before.
+    if fixture.inspect(&id).await.raw()["GraphDriver"]["Data"]["MergedDir"].is_string() {
+        assert_eq!((before.st_mtime, before.st_mtime_nsec), (after.st_mtime, after.st_mtime_nsec));
+    }
     assert_eq!(engine.diff(&id).await.unwrap(), listed);
     assert_eq!(listed, []);
 }

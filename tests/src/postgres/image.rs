@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::DATA;
+use crate::debian::{kept_dir, run};
 use crate::engine::Docker;
 use crate::images::layer::Layer;
 use crate::images::lock;
@@ -120,15 +121,6 @@ fn recipe() -> String {
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What takes long to make and is kept for the next run.
-fn kept_dir() -> Result<PathBuf> {
-    let workspace =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the tests crate has no parent")?;
-    let dir = workspace.join("target/test-hosts");
-    std::fs::create_dir_all(&dir)?;
-    Ok(dir)
-}
-
 fn import(tree: &Path, base: &str) -> Result<()> {
     let tree = tree.to_str().context("the target directory's path is not UTF-8")?;
     let data = format!("ENV PGDATA={DATA}/cluster");
@@ -159,12 +151,4 @@ fn tree(kept: &Path) -> Result<PathBuf> {
     run(pack.arg("."))?;
     std::fs::rename(&part, &tar)?;
     Ok(tar)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot start {name}: run `make need` first"))?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{name}: {out}{err}");
-    Ok(())
 }

@@ -19,7 +19,7 @@ use redeploy_agent::report::{Leftovers, Report, Verdict, report};
 use redeploy_agent::saga::{ExecutorError, Fault, Faults};
 use redeploy_proto::RedeployId;
 use redeploy_tests::in_process::request;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::invariant::{BACKED_UP, FAREWELL, LISTED, PID, SHIPPED_IN_LISTED_DIR, UNLISTED};
@@ -36,12 +36,21 @@ pub(crate) struct FakeStage {
 
 /// A service `web` from v1, with a volume at `/data`.
 pub(crate) fn stage() -> FakeStage {
+    labelled(json!({}))
+}
+
+/// The same, of a Compose project: what is parked is a stand-in.
+pub(crate) fn composed() -> FakeStage {
+    labelled(json!({ "com.docker.compose.project": "shop", "com.docker.compose.service": "web" }))
+}
+
+fn labelled(labels: Value) -> FakeStage {
     let dir = tempfile::tempdir().unwrap();
     let engine = FakeEngine::new(&dir.path().join("engine"));
     for version in ["v1", "v2"] {
         engine.add_image(image(version));
     }
-    let body = json!({ "HostConfig": {
+    let body = json!({ "Labels": labels, "HostConfig": {
         "Binds": ["web-data:/data"], "RestartPolicy": { "Name": "always" },
         "PortBindings": { "80/tcp": [{ "HostPort": "8080" }] },
     } });
@@ -154,6 +163,7 @@ impl Stage for FakeStage {
         let containers = self.engine.containers().await.unwrap();
         for parked in containers.iter().filter(|container| container.name() != "web") {
             assert_eq!(parked.restart_policy()["Name"], "no", "{}", parked.name());
+            assert_eq!(parked.label("com.docker.compose.project"), None, "{}", parked.name());
         }
         containers.iter().map(|container| (container.name().to_owned(), container.is_alive())).collect()
     }

@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use redeploy_agent::docker::{ApiVersion, Container, EngineInfo, Image};
+use redeploy_agent::docker::{Container, EngineInfo, Image};
 use redeploy_agent::recreate::{
     Choices, NetworkRecord, Old, Recreation, Surroundings, Target, compare, recreate,
 };
 use serde_json::{Value, json};
 
-use crate::http::{call, get};
+use crate::http::{api, call, get};
 use crate::images;
 use crate::normal::{differences, is_anonymous, settings, text};
 use crate::rows::{Made, Row};
@@ -270,7 +270,7 @@ fn engine_info() -> EngineInfo {
     let info = get("/info").expect("the engine's answer");
     EngineInfo {
         version: text(&info["ServerVersion"]).to_owned(),
-        api: ApiVersion { major: 1, minor: 41 },
+        api: api(),
         os: "linux".to_owned(),
         architecture: "amd64".to_owned(),
         root_dir: text(&info["DockerRootDir"]).to_owned(),

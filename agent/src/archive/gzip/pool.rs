@@ -8,30 +8,32 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::block::{Job, Packed, Packer};
+use super::block::{Block, Packer};
 
 /// Blocks a thread may have in its hands and its queues.
 const BLOCKS_PER_THREAD: usize = 3;
+/// More would be waiting for whoever reads and digests, each with two megabytes in its hands.
+const THREADS_MAX: usize = 8;
 
 pub(super) struct Pool {
     workers: Vec<Worker>,
     /// Packs in the caller's thread; used where there are no workers.
     own: Packer,
-    own_packed: Option<Packed>,
+    own_packed: Option<Block>,
     submitted: usize,
     collected: usize,
 }
 
 struct Worker {
-    jobs: SyncSender<Job>,
-    packed: Receiver<io::Result<Packed>>,
+    jobs: SyncSender<Block>,
+    packed: Receiver<io::Result<Block>>,
     thread: JoinHandle<()>,
 }
 
 impl Pool {
     /// With one thread, or where the system gives none, everything happens in the caller's.
     pub(super) fn new(level: u32, threads: usize) -> Self {
-        let wanted = if threads > 1 { threads } else { 0 };
+        let wanted = if threads > 1 { threads.min(THREADS_MAX) } else { 0 };
         let workers = (0..wanted).map_while(|_| Worker::start(level).ok()).collect();
         Self { workers, own: Packer::new(level), own_packed: None, submitted: 0, collected: 0 }
     }
@@ -42,17 +44,20 @@ impl Pool {
     }
 
     /// Takes a block; only when not full.
-    pub(super) fn submit(&mut self, job: Job) -> io::Result<()> {
+    pub(super) fn submit(&mut self, mut block: Block) -> io::Result<()> {
         match round(&self.workers, self.submitted) {
-            Some(worker) => worker.jobs.send(job).map_err(|_| ended())?,
-            None => self.own_packed = Some(self.own.pack(&job)?),
+            Some(worker) => worker.jobs.send(block).map_err(|_| ended())?,
+            None => {
+                self.own.pack(&mut block)?;
+                self.own_packed = Some(block);
+            }
         }
         self.submitted += 1;
         Ok(())
     }
 
     /// The oldest block still out, waiting for it; `None` if none is.
-    pub(super) fn next_packed(&mut self) -> io::Result<Option<Packed>> {
+    pub(super) fn next_packed(&mut self) -> io::Result<Option<Block>> {
         if self.collected == self.submitted {
             return Ok(None);
         }
@@ -84,12 +89,13 @@ fn ended() -> io::Error {
 
 impl Worker {
     fn start(level: u32) -> io::Result<Self> {
-        let (jobs, todo) = sync_channel::<Job>(BLOCKS_PER_THREAD);
+        let (jobs, todo) = sync_channel::<Block>(BLOCKS_PER_THREAD);
         let (done, packed) = sync_channel(BLOCKS_PER_THREAD);
         let thread = Builder::new().name("gzip".to_owned()).spawn(move || {
-            let packer = Packer::new(level);
-            while let Ok(job) = todo.recv() {
-                if done.send(packer.pack(&job)).is_err() {
+            let mut packer = Packer::new(level);
+            while let Ok(mut block) = todo.recv() {
+                let packed = packer.pack(&mut block);
+                if done.send(packed.map(|()| block)).is_err() {
                     return;
                 }
             }

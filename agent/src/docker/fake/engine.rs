@@ -117,11 +117,14 @@ impl Engine for FakeEngine {
     }
 
     async fn events(&self, since_ns: i64) -> Result<EventStream, EngineError> {
-        self.call("events", |_| Ok(()))?;
+        let begun = self.call("events", |state| Ok(state.restarts))?;
         let start = (self.clone(), self.events.subscribe(), 0);
         let events = futures_util::stream::unfold(start, move |(engine, mut count, next)| async move {
             loop {
                 count.mark_unchanged();
+                if engine.lock().restarts != begun {
+                    return None;
+                }
                 if let Some((event, after)) = engine.event_from(next, since_ns) {
                     return Some((Ok(event), (engine, count, after)));
                 }

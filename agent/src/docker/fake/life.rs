@@ -129,6 +129,7 @@ impl State {
 
     /// The engine goes down, all processes with it, and comes back.
     pub(super) fn restart_daemon(&mut self) -> Result<(), EngineError> {
+        self.restarts += 1;
         let ids: Vec<String> = self.containers.keys().cloned().collect();
         for id in &ids {
             if self.containers.get(id).is_some_and(FakeContainer::is_alive) {

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) networks: BTreeMap<String, Value>,
     pub(super) events: Vec<ContainerEvent>,
+    /// How often it restarted: that ends every stream of events.
+    pub(super) restarts: u64,
     pub(super) calls: Vec<&'static str>,
     pub(super) faults: Vec<Fault>,
     pub(super) violations: Vec<String>,
@@ -112,6 +114,7 @@ impl State {
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
             events: Vec::new(),
+            restarts: 0,
             calls: Vec::new(),
             faults: Vec::new(),
             violations: Vec::new(),

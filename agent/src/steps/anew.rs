@@ -1,0 +1,206 @@
+//! The outgoing container when somebody has removed it in the middle: on the way back it is made anew from its saved
+//! body, with its own image, its volumes and what was captured of its root.
+//!
+//! Flows in: the plan's saved body, the archives. Flows out: a container that stands for the outgoing one in every
+//! undo, and a note on what did not come back with it. Idempotent: until it is whole it has a name of its own, from
+//! then on the node's; name and label find it. Must never touch a container that is not ours.
+
+use super::create;
+use super::runner::Runner;
+use super::{Step, StepError, stop};
+use crate::archive::{ApplyMode, ArchiveLine, Manifest, apply as apply_round};
+use crate::docker::{Container, RunState};
+use crate::durable;
+use crate::paths::RedeployDir;
+use crate::plan::{Anew, MADE_ANEW, MADE_LABEL, Plan, Source};
+
+/// How many lost paths a note names.
+const LOST_NAMED: usize = 20;
+
+/// The container that stands for the outgoing one, whole or not.
+pub(super) async fn find(runner: &Runner) -> Result<Option<Container>, StepError> {
+    let plan = runner.plan();
+    let Some(anew) = &plan.outgoing.anew else { return Ok(None) };
+    for name in [&anew.temporary_name, &plan.node] {
+        let found = runner.engine().container(name).await?;
+        let is_it = |found: &Container| {
+            runner.is_ours(found) && found.label(MADE_LABEL) == Some(MADE_ANEW) && found.name() == name
+        };
+        if let Some(found) = found.filter(is_it) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// On the way back: the outgoing container, or the one that is made anew in its place, under the node's name.
+pub(super) async fn outgoing(runner: &mut Runner) -> Result<Container, StepError> {
+    let plan = runner.hands.plan.clone();
+    if let Some(there) = original(runner).await? {
+        return Ok(there);
+    }
+    let Some(anew) = &plan.outgoing.anew else { return runner.outgoing().await };
+    let found = find(runner).await?;
+    let is_whole = found.as_ref().is_some_and(|found| found.name() == plan.node);
+    let mut filled = Filled::Earlier;
+    let container = match found {
+        Some(found) => found,
+        None => make(runner, anew).await?,
+    };
+    if !is_whole {
+        create::complete(runner, &anew.recreation, &plan.outgoing.image_id, &container).await?;
+        filled = fill(runner, &container).await?;
+        give_nodes_name(runner, &container).await?;
+    }
+    runner.undid.note.get_or_insert_with(|| note(&plan, filled));
+    runner.engine().container(container.id()).await?.ok_or_else(|| runner.gone(&plan.node, container.id()))
+}
+
+/// Before an undo that does not bring the outgoing container back by itself: it serves, if only because it was made
+/// anew.
+pub(super) async fn bring_back(runner: &mut Runner) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    if plan.outgoing.anew.is_none() || original(runner).await?.is_some() {
+        return Ok(());
+    }
+    let whole = find(runner).await?.filter(|found| found.name() == plan.node);
+    if !whole.is_some_and(|whole| is_back(&plan, &whole)) {
+        runner.undid = stop::undo(runner).await?;
+    }
+    Ok(())
+}
+
+/// Is one that was made anew where the old one was: at work, its work done, or stopped as before?
+fn is_back(plan: &Plan, whole: &Container) -> bool {
+    let has_finished = has_run(whole) && whole.state() == RunState::Exited && whole.exit_code() == 0;
+    !plan.outgoing.alive || whole.state() == RunState::Running || has_finished
+}
+
+/// The container that the plan was made for. A removal that is under way is waited for: until then it has the name.
+async fn original(runner: &Runner) -> Result<Option<Container>, StepError> {
+    let found = runner.engine().container(&runner.plan().outgoing.id).await?;
+    match found {
+        Some(found) if matches!(found.state(), RunState::Removing | RunState::Dead) => {
+            runner.engine().remove(found.id()).await?;
+            Ok(None)
+        }
+        found => Ok(found),
+    }
+}
+
+async fn make(runner: &Runner, anew: &Anew) -> Result<Container, StepError> {
+    let name = &anew.temporary_name;
+    if runner.engine().container(name).await?.is_some() {
+        return Err(StepError::NameTaken { name: name.clone(), id: runner.plan().id });
+    }
+    let id = runner.engine().create(name, &anew.recreation.body).await?;
+    runner.engine().container(&id).await?.ok_or_else(|| runner.gone(name, &id))
+}
+
+async fn give_nodes_name(runner: &Runner, container: &Container) -> Result<(), StepError> {
+    let node = &runner.plan().node;
+    if runner.engine().container(node).await?.is_some_and(|holder| holder.name() == node) {
+        return Err(StepError::NameTaken { name: node.clone(), id: runner.plan().id });
+    }
+    Ok(runner.engine().rename(container.id(), node).await?)
+}
+
+/// How much of what is kept of the root came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    /// All of it.
+    Wholly,
+    /// Some had not been captured.
+    Partly,
+    /// Whatever came back, an undo before this one put it there and told.
+    Earlier,
+}
+
+/// Puts what was captured of the root back.
+async fn fill(runner: &Runner, container: &Container) -> Result<Filled, StepError> {
+    let of_root = |source: &Source| match source {
+        Source::Root { .. } => true,
+        Source::Volume { .. } | Source::Bind { .. } => false,
+    };
+    let wanted = runner.plan().archives.iter().filter(|archive| of_root(&archive.source));
+    let stems: Vec<String> = wanted.map(|archive| archive.stem.clone()).collect();
+    if stems.is_empty() {
+        return Ok(Filled::Wholly);
+    }
+    let lines = captured(&runner.hands.dir)?;
+    let lines: Vec<ArchiveLine> = lines.into_iter().filter(|line| stems.contains(&line.stem)).collect();
+    let filled = if lines.len() == stems.len() { Filled::Wholly } else { Filled::Partly };
+    let root = runner.engine().open_root(container.id()).await?;
+    let dir = runner.hands.dir.archives();
+    let work = runner.blocking(Step::Stop, "made anew", move |watch| {
+        for line in &lines {
+            for number in (1..).take(line.rounds.len()) {
+                apply_round(&dir, line, number, &root, &ApplyMode::Replace, watch)?;
+            }
+        }
+        Ok(())
+    });
+    work.await?;
+    Ok(filled)
+}
+
+// === what is captured so far ===
+
+/// Writes down what every archive holds that was captured from the outgoing container while it was sure to be there.
+pub(super) async fn note_captured(runner: &Runner) -> Result<(), StepError> {
+    runner.outgoing_is_there().await?;
+    let archives = runner.open.archives.values().map(|open| open.capture.line().clone()).collect();
+    Ok(Manifest { archives, ..Manifest::default() }.store(&runner.hands.dir.captured())?)
+}
+
+/// The lines of what was captured: of finished archives from the manifest, else as far as they had come.
+fn captured(dir: &RedeployDir) -> Result<Vec<ArchiveLine>, StepError> {
+    if dir.manifest().exists() {
+        return Ok(Manifest::load(&dir.manifest())?.archives);
+    }
+    if !dir.captured().exists() {
+        return Ok(Vec::new());
+    }
+    let mut lines = Manifest::load(&dir.captured())?.archives;
+    for line in &mut lines {
+        // Finished, but not listed yet.
+        let finished = format!("{}.tar.gz", line.stem);
+        if !line.path(&dir.archives()).exists() && dir.archives().join(&finished).exists() {
+            line.file = finished;
+        }
+    }
+    lines.retain(|line| line.path(&dir.archives()).exists());
+    Ok(lines)
+}
+
+/// The manifest says it all now.
+pub(super) fn forget_captured(dir: &RedeployDir) -> Result<(), StepError> {
+    Ok(durable::remove_file(&dir.captured())?)
+}
+
+/// Pure: what people must know of a container that was made anew.
+fn note(plan: &Plan, filled: Filled) -> String {
+    let mut text = format!(
+        "somebody removed container {} in the middle: it was made anew from its own image {}, with the same settings and volumes",
+        plan.node, plan.outgoing.image
+    );
+    text.push_str(match filled {
+        Filled::Wholly => " and what is kept of its root.",
+        Filled::Earlier => ".",
+        Filled::Partly => ". It was removed before all that is kept of its root was captured: that is lost.",
+    });
+    let backups = plan.backups.iter().map(|backup| backup.path.to_string());
+    let lost: Vec<String> = plan.coverage.not_kept.iter().cloned().chain(backups).collect();
+    if !lost.is_empty() {
+        let more = (lost.len().saturating_sub(LOST_NAMED) as u64).saturating_add(plan.coverage.more);
+        let named = lost.iter().take(LOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!(" Lost, because nothing keeps it: {named}{more}."));
+    }
+    text
+}
+
+/// Is this container one that was made anew, and has it run?
+pub(super) fn has_run(container: &Container) -> bool {
+    container.is_alive() || !container.started_at().starts_with("0001-01-01")
+}

@@ -1,0 +1,120 @@
+//! The stand-in: after the commit it takes the place of a parked container that cannot stay (see `plan/stand_in.rs`),
+//! with an exact copy of its root; a revert makes the container anew from its saved body and the stand-in's root.
+//!
+//! Flows in: a committed plan. Flows out: a stand-in under the parked name, and the parked container gone, its volumes
+//! not. Idempotent, forward only: the parked one is removed only after the copy is whole. Must never start either.
+
+use super::capture::pack_options;
+use super::runner::Runner;
+use super::{Step, StepError};
+use crate::archive::{ApplyMode, Capture, PackOptions, RoundKind, Selection, apply as apply_round};
+use crate::docker::{Container, Engine, EngineError};
+use crate::durable;
+use crate::plan::{Incoming, Plan, REDEPLOY_LABEL, StandIn, is_stand_in};
+use crate::rootfs::Root;
+use crate::saga::Interference;
+
+/// Where the difference between two roots lies on its way.
+const STEM_COPY: &str = "copy";
+
+/// Puts the stand-in in the parked container's place, if the plan has one.
+pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    let Some(stand_in) = &plan.outgoing.stand_in else { return Ok(()) };
+    let parked = runner.engine().container(&plan.outgoing.id).await?;
+    if let Some(parked) = &parked {
+        if parked.is_alive() || parked.name() != plan.outgoing.parked_name {
+            let found = format!("is {:?} as {}", parked.state(), parked.name());
+            let what = Interference::found(&plan.outgoing.parked_name, &found, "to stay parked");
+            return Err(StepError::Interfered(what));
+        }
+        let made = make(runner, stand_in).await?;
+        if stand_in.has_root {
+            copy_root(runner, Step::Verify, parked.id(), made.id(), &stand_in.selection).await?;
+        }
+        runner.engine().remove(parked.id()).await?;
+    }
+    match find(runner, &stand_in.temporary_name).await? {
+        Some(made) => Ok(runner.engine().rename(made.id(), &plan.outgoing.parked_name).await?),
+        None => Ok(()),
+    }
+}
+
+/// A stand-in that this revert has taken the container from is needed no more.
+pub(super) async fn remove_used_up(runner: &Runner) -> Result<(), StepError> {
+    let Incoming::New(new) = &runner.plan().incoming else { return Ok(()) };
+    let Some(from) = &new.root_from else { return Ok(()) };
+    match runner.engine().container(&from.id).await?.filter(is_stand_in) {
+        Some(used_up) => Ok(runner.engine().remove(used_up.id()).await?),
+        None => Ok(()),
+    }
+}
+
+/// The container that this plan parked, or its stand-in, if it still stands parked under our name.
+///
+/// # Errors
+/// [`EngineError`]
+pub async fn parked_by(engine: &dyn Engine, plan: &Plan) -> Result<Option<Container>, EngineError> {
+    let name = &plan.outgoing.parked_name;
+    let found = engine.container(&plan.outgoing.id).await?.filter(|found| found.name() == name);
+    if found.is_some() || plan.outgoing.stand_in.is_none() {
+        return Ok(found);
+    }
+    let id = plan.id.to_string();
+    let is_it = |found: &Container| {
+        found.name() == name && is_stand_in(found) && found.label(REDEPLOY_LABEL) == Some(id.as_str())
+    };
+    Ok(engine.container(name).await?.filter(is_it))
+}
+
+async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
+    let found = runner.engine().container(name).await?;
+    Ok(found.filter(|found| runner.is_ours(found) && is_stand_in(found) && found.name() == name))
+}
+
+/// A fresh one each time: half a copy must not be compared with.
+async fn make(runner: &Runner, stand_in: &StandIn) -> Result<Container, StepError> {
+    let name = &stand_in.temporary_name;
+    if let Some(half) = find(runner, name).await? {
+        runner.engine().remove(half.id()).await?;
+    }
+    let id = runner.engine().create(name, &stand_in.body).await?;
+    runner.engine().container(&id).await?.ok_or_else(|| runner.gone(name, &id))
+}
+
+/// Makes the root of `to`, a fresh container of the same image, what the root of `from` is. Neither runs.
+pub(super) async fn copy_root(
+    runner: &Runner,
+    step: Step,
+    from: &str,
+    to: &str,
+    selection: &Selection,
+) -> Result<(), StepError> {
+    let (from, to) = (runner.engine().open_root(from).await?, runner.engine().open_root(to).await?);
+    copy(runner, step, from, to, selection).await
+}
+
+/// What differs goes through an archive of its own: exact, and no larger than the difference.
+pub(super) async fn copy(
+    runner: &Runner,
+    step: Step,
+    from: Root,
+    to: Root,
+    selection: &Selection,
+) -> Result<(), StepError> {
+    let dir = runner.hands.dir.copying();
+    durable::create_dir(&dir)?;
+    let selection = selection.clone();
+    // Limits are for what is kept; a whole root is as large as it is.
+    let options =
+        PackOptions { entries_max: 0, archive_bytes_max: 0, ..pack_options(&runner.plan().packing) };
+    let at = dir.clone();
+    let work = runner.blocking(step, "root", move |watch| {
+        let mut capture = Capture::begin(&at, STEM_COPY, selection, options)?.against(&to, &from, watch)?;
+        let round = capture.round(&from, RoundKind::Final, watch)?;
+        apply_round(&at, capture.line(), round.number, &to, &ApplyMode::Difference, watch)?;
+        Ok(())
+    });
+    work.await?;
+    Ok(durable::remove_dir(&dir)?)
+}
