@@ -49,7 +49,7 @@ pub struct Terms {
     pub options: Options,
 }
 
-/// What each node's redeploy is done with.
+/// What each node's redeploy, or its revert, is done with. Empty and zero: as the agent's configuration says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Mount the same volumes again.
@@ -57,11 +57,15 @@ pub struct Options {
     /// The old file system below the new image's files.
     pub skip_reinstall: bool,
     /// Archive bind mounts as well.
-    pub archive_binds: bool,
-    /// An extra question to the new container, as the agent's `--probe` takes it.
-    pub probe: Option<String>,
-    /// `auto`, `always`, `missing` or `never`, as the agent's `--pull` takes it.
-    pub pull: Option<String>,
+    pub archive_binds: Option<bool>,
+    /// How long the new container may take to become healthy.
+    pub verify_timeout: Span,
+    /// An extra question to the new container.
+    pub probe: String,
+    /// Do not ask the registry.
+    pub pull_never: bool,
+    /// In a revert: volumes as they were captured, instead of today's data.
+    pub restore_volumes: bool,
 }
 
 impl Default for Options {
@@ -69,9 +73,11 @@ impl Default for Options {
         Self {
             use_existing_volumes: true,
             skip_reinstall: false,
-            archive_binds: false,
-            probe: None,
-            pull: None,
+            archive_binds: None,
+            verify_timeout: Span(0),
+            probe: String::new(),
+            pull_never: false,
+            restore_volumes: false,
         }
     }
 }
@@ -293,6 +299,23 @@ impl Deployment {
     #[must_use]
     pub fn allowed_down(&self) -> usize {
         self.terms.parallel.of(self.nodes.len())
+    }
+
+    /// Whether a word of an agent is still awaited. It may be when the deployment is over: cancelled while an agent
+    /// was silent.
+    #[must_use]
+    pub fn awaits_word(&self) -> bool {
+        self.nodes.values().any(|part| match &part.state {
+            NodeState::Running { .. } | NodeState::Reverting { .. } | NodeState::Unknown { .. } => true,
+            NodeState::Waiting
+            | NodeState::Checking { .. }
+            | NodeState::Ready
+            | NodeState::Refused { .. }
+            | NodeState::Done { .. }
+            | NodeState::Failed { .. }
+            | NodeState::Reverted { .. }
+            | NodeState::RevertFailed { .. } => false,
+        })
     }
 
     /// How many are, or may be.

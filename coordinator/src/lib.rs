@@ -3,10 +3,14 @@
 //! Flows in: operators' orders, agents' reports. Flows out: orders to agents, and a reason for whatever waits. Must
 //! never touch Docker.
 
+pub mod agents;
+pub mod api;
 pub mod deployment;
+pub mod driver;
 pub mod durable;
 pub mod ids;
 pub mod moment;
 pub mod pki;
 pub mod sessions;
 pub mod store;
+pub mod views;

@@ -58,7 +58,8 @@ pub fn decide(deployment: &Deployment, fleet: &Fleet, now: Moment) -> (Decision,
             | Phase::Cancelled
             | Phase::RolledBack => Decision::default(),
         };
-        decision.wake_at = earlier(decision.wake_at, wake_at);
+        // A moment that is past wakes nobody: what it meant is in the moves.
+        decision.wake_at = earlier(decision.wake_at.filter(|at| *at > now), wake_at);
     }
     let explanation = explain(deployment, &decision, fleet, now);
     (decision, explanation)

@@ -70,11 +70,13 @@ fn next(state: &NodeState, doing: Doing, report: &Report, now: Moment) -> Option
             Doing::Redeploy => NodeState::Running { since: now, cancelled: false },
             Doing::Revert => NodeState::Reverting { since: now },
         }),
-        // Only of one given up: an order that still stands is sent again.
-        (_, Report::NeverBegun) => is_unknown(state, doing).then_some(match doing {
-            Doing::Redeploy => NodeState::Ready,
-            Doing::Revert => NodeState::Done { at: now },
-        }),
+        // The driver says this only of an order that is not to be sent again.
+        (_, Report::NeverBegun) => {
+            (is_unknown(state, doing) || is_ordered(state, doing)).then_some(match doing {
+                Doing::Redeploy => NodeState::Ready,
+                Doing::Revert => NodeState::Done { at: now },
+            })
+        }
         (Doing::Redeploy, Report::Ended(ended)) => redeploy_ended(state, ended, now),
         (Doing::Revert, Report::Ended(ended)) => revert_ended(state, ended, now),
     }
@@ -86,6 +88,13 @@ fn is_checking(state: &NodeState) -> bool {
 
 fn is_unknown(state: &NodeState, what: Doing) -> bool {
     matches!(state, NodeState::Unknown { doing, .. } if *doing == what)
+}
+
+fn is_ordered(state: &NodeState, doing: Doing) -> bool {
+    match doing {
+        Doing::Redeploy => matches!(state, NodeState::Running { .. }),
+        Doing::Revert => matches!(state, NodeState::Reverting { .. }),
+    }
 }
 
 fn redeploy_ended(state: &NodeState, ended: &Ended, now: Moment) -> Option<NodeState> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use redeploy_proto::RedeployId;
 
 use super::{Batch, Ledger, NewEvent, StoreError, StoredOrder};
-use crate::deployment::{Deployment, NodeState, Phase};
+use crate::deployment::{Deployment, Phase};
 use crate::ids::{DeploymentId, NodeId};
 
 /// Everything in memory.
@@ -49,8 +49,7 @@ fn at_work(deployment: &Deployment) -> bool {
 
 /// Whether the driver has to hear of it again after a restart.
 pub(super) fn matters(deployment: &Deployment) -> bool {
-    let unknown = |state: &NodeState| matches!(state, NodeState::Unknown { .. });
-    !deployment.phase.is_end() || deployment.nodes.values().any(|part| unknown(&part.state))
+    !deployment.phase.is_end() || deployment.awaits_word()
 }
 
 #[async_trait]

@@ -15,10 +15,10 @@ type Tx<'a> = Transaction<'a, Db>;
 #[async_trait]
 impl Ledger for Sqlite {
     async fn load(&self) -> Result<(Vec<Deployment>, Vec<StoredOrder>), StoreError> {
-        // Those that are over and have a node in doubt are few and told by their parts.
+        // Those that are over and still await an agent are few.
         let rows = sqlx::query(
             "SELECT body FROM deployments WHERE is_open = 1 OR deployment_id IN \
-             (SELECT deployment_id FROM deployment_nodes WHERE part ->> '$.state.state' = 'unknown')",
+             (SELECT deployment_id FROM deployment_nodes WHERE part ->> '$.state.state' IN ('running', 'reverting', 'unknown'))",
         )
         .fetch_all(&self.reader)
         .await
