@@ -7,6 +7,7 @@
 mod auth;
 mod create;
 mod inventory;
+mod listen;
 mod names;
 mod refusal;
 mod service;
@@ -27,6 +28,7 @@ use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
 use crate::views::Views;
 
 pub use auth::Caller;
+pub use listen::{ApiListenError, ApiListening, listen};
 pub use refusal::Refusal;
 pub use service::Operator;
 

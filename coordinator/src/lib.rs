@@ -5,12 +5,16 @@
 
 pub mod agents;
 pub mod api;
+pub mod cli;
 pub mod deployment;
+mod door;
 pub mod driver;
 pub mod durable;
+pub mod exchange;
 pub mod ids;
 pub mod moment;
 pub mod pki;
+pub mod server;
 pub mod sessions;
 pub mod store;
 pub mod views;

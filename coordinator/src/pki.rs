@@ -12,7 +12,7 @@ mod tls;
 
 pub use authority::{Authority, PkiError, key_hash};
 pub use peer::{InvalidPeer, Peer, peer_of};
-pub use tls::server_config;
+pub use tls::{api_server_config, server_config};
 
 use ring::digest::{SHA256, digest};
 

@@ -117,6 +117,11 @@ impl Sessions {
         self.shared.registry.cut(host);
     }
 
+    /// Ends a host's session because something it said was lost: it dials again and says everything again.
+    pub fn end(&self, host: &HostId) {
+        self.shared.registry.end(host);
+    }
+
     /// How many hosts have a session.
     #[must_use]
     pub fn connected(&self) -> usize {

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, Caller, Refusal, tokens};
 use crate::deployment::{Command, Deployment};
+use crate::door;
 use crate::store::{EventRow, Ledger};
 
 /// Updates that wait for a slow reader.
@@ -30,7 +31,8 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Operator {
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        let address = request.remote_addr().map_or_else(|| "local".to_owned(), |address| address.to_string());
+        let peer = request.extensions().get::<door::Caller>().and_then(|caller| caller.address);
+        let address = peer.map_or_else(|| "local".to_owned(), |address| address.to_string());
         Ok(self.0.authenticate(header, address).await?)
     }
 

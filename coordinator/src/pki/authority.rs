@@ -174,7 +174,7 @@ impl Authority {
         Ok(certificate.der().to_vec())
     }
 
-    /// A certificate for the coordinator's agent port, with a key that is kept nowhere.
+    /// A certificate for one of the coordinator's ports, with a key that is kept nowhere.
     pub(super) fn own_certificate(
         &self,
         now: SystemTime,

@@ -100,6 +100,14 @@ impl Registry {
         }
     }
 
+    pub(super) fn end(&self, host: &HostId) {
+        if let Some(entry) = self.lock().entries.get(host) {
+            entry.end_unless_ended(Status::unavailable(
+                "the coordinator lost what this host said: dial again",
+            ));
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().entries.len()
     }

@@ -17,10 +17,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::book::Standing;
 use super::event::{Event, hello};
-use super::listen::Caller;
 use super::reader::Reader;
 use super::registry::Registered;
 use super::{Shared, enrol, stream};
+use crate::door::Caller;
 use crate::ids::HostId;
 use crate::moment::Moment;
 use crate::store::StoreError;
