@@ -17,6 +17,7 @@ pub mod contest;
 mod debian;
 pub mod engine;
 pub mod engine_host;
+pub mod fleet;
 pub mod freshness;
 pub mod group;
 pub mod http;

@@ -1,7 +1,9 @@
-//! A real agent and the real agent side of the coordinator, over TLS: joining, sessions, and redeploys of real
-//! containers through them. The driver is the test.
+//! Agents and coordinator over TLS, with real containers. In `joining` and `sessions` the driver is the test; in
+//! `programs` everything is a program of its own.
 
 #[path = "group/joining.rs"]
 mod joining;
+#[path = "group/programs.rs"]
+mod programs;
 #[path = "group/sessions.rs"]
 mod sessions;
