@@ -16,7 +16,7 @@ use crate::observe::Observed;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StandIn {
-    /// Its name until it is whole; then it takes the parked one's.
+    /// Its name from when it is whole until it takes the parked one's.
     pub temporary_name: String,
     /// How it is created.
     pub body: Value,
