@@ -3,6 +3,7 @@
 //! ```text
 //! /var/lib/redeploy/
 //!   lock                          held by the one process that changes anything
+//!   scratch/                      copies that Compose is shown while it is asked
 //!   redeploys/ID/plan.json        written once, before the first step
 //!               journal           what happened
 //!               archives/         *.tar.gz and manifest.json
@@ -46,6 +47,12 @@ impl DataDir {
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
+    }
+
+    /// Where nothing lies longer than it is used.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
     }
 
     /// The directory that holds one directory per redeploy.

@@ -14,7 +14,7 @@ use crate::steps;
 
 impl Agent {
     pub(super) fn compose(&self) -> HostCompose {
-        HostCompose { socket: self.config.docker_socket.clone(), scratch: self.data.root().join("scratch") }
+        HostCompose { socket: self.config.docker_socket.clone(), scratch: self.data.scratch() }
     }
 
     /// How the container would be made anew, if the engine still has its image.
