@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::capture::pack_options;
 use super::runner::Runner;
-use super::{Created, StepError, anew, fresh};
+use super::{Created, StepError, anew, fresh, held};
 use crate::archive::{Capture, RoundKind};
 use crate::docker::Container;
 use crate::durable;
@@ -20,6 +20,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
         Incoming::New(new) => new,
         Incoming::Parked { id, .. } => {
             runner.incoming().await?;
+            held::prepare(runner).await?;
             return Ok(Created { container: id.clone() });
         }
     };
@@ -34,12 +35,14 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
         None => create(runner, new).await?,
     };
     complete(runner, &new.recreation, &new.image_id, &container).await?;
+    held::prepare(runner).await?;
     Ok(Created { container: container.id().to_owned() })
 }
 
 pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     anew::bring_back(runner).await?;
+    held::clear(runner).await?;
     let Incoming::New(new) = &plan.incoming else { return Ok(()) };
     let mut fresh_volumes = new.fresh_volumes.clone();
     if let Some(container) = runner.find_incoming().await? {

@@ -67,13 +67,13 @@ pub async fn parked_by(engine: &dyn Engine, plan: &Plan) -> Result<Option<Contai
     Ok(engine.container(name).await?.filter(is_it))
 }
 
-async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
+pub(super) async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
     let found = runner.engine().container(name).await?;
     Ok(found.filter(|found| runner.is_ours(found) && is_stand_in(found) && found.name() == name))
 }
 
 /// A fresh one each time: half a copy must not be compared with.
-async fn make(runner: &Runner, stand_in: &StandIn) -> Result<Container, StepError> {
+pub(super) async fn make(runner: &Runner, stand_in: &StandIn) -> Result<Container, StepError> {
     let name = &stand_in.temporary_name;
     if let Some(half) = find(runner, name).await? {
         runner.engine().remove(half.id()).await?;

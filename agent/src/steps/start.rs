@@ -5,7 +5,7 @@
 
 use super::runner::Runner;
 use super::{Started, StepError, put_data, stop};
-use crate::docker::{Container, RunState};
+use crate::docker::{Container, EngineError, RunState};
 use crate::durable;
 use crate::explain::explain;
 use crate::plan::Incoming;
@@ -41,7 +41,11 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let incoming = runner.find_incoming().await?;
     // One that somebody removed may have run before.
     let may_have_run = incoming.as_ref().is_none_or(|incoming| was_started(incoming, &plan.incoming));
-    if let Some(incoming) = incoming {
+    if let Some(incoming) = &incoming
+        && plan.incoming.removes_itself()
+    {
+        stop_one_that_goes(runner, incoming, may_have_run).await?;
+    } else if let Some(incoming) = incoming {
         let stopped = stop::stop_for_good(runner, incoming.id()).await;
         if stopped.is_err() && is_removed(runner).await? {
             return put_back_if_ran(runner, may_have_run).await;
@@ -52,6 +56,25 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
     }
     put_back_if_ran(runner, may_have_run).await
+}
+
+/// The engine removes it when it stops, and its last words with it.
+async fn stop_one_that_goes(
+    runner: &Runner,
+    incoming: &Container,
+    may_have_run: bool,
+) -> Result<(), StepError> {
+    if !may_have_run {
+        return Ok(());
+    }
+    keep_last_words(runner, incoming.id()).await;
+    match runner.engine().stop(incoming.id(), None).await {
+        // It may go by itself at any moment.
+        Ok(()) | Err(EngineError::Refused { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Waits for the removal that is under way.
+    Ok(runner.engine().remove(incoming.id()).await?)
 }
 
 async fn put_back_if_ran(runner: &mut Runner, may_have_run: bool) -> Result<(), StepError> {
@@ -97,8 +120,11 @@ async fn write_last_words(runner: &Runner, id: &str) -> Result<(), StepError> {
         Err(error) => format!("(its output cannot be read: {})\n", explain(&error)),
     };
     let end = runner.engine().container(id).await?;
-    let (code, oom) = end.map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
+    let (code, oom) = end.as_ref().map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
     let oom = if oom { ", killed for want of memory" } else { "" };
-    let text = format!("# exit code {code}{oom}\n{logs}");
+    let text = match end {
+        Some(end) if end.is_alive() => format!("# it still ran\n{logs}"),
+        Some(_) | None => format!("# exit code {code}{oom}\n{logs}"),
+    };
     Ok(durable::write(&path, text.as_bytes())?)
 }
