@@ -256,6 +256,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "it takes a process to see one end")]
     fn a_process_has_ended_when_its_parent_took_note() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let view = super::super::HostView::at("/");

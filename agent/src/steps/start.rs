@@ -4,7 +4,7 @@
 //! were (what it wrote is kept as `*.failed.tar.gz`). Proof of done: the engine says it was started.
 
 use super::runner::Runner;
-use super::{Started, StepError, put_data, stop};
+use super::{Started, StepError, create, fresh, put_data, stop};
 use crate::docker::{Container, EngineError, RunState};
 use crate::durable;
 use crate::explain::explain;
@@ -58,7 +58,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     put_back_if_ran(runner, may_have_run).await
 }
 
-/// The engine removes it when it stops, and its last words with it.
+/// The engine removes it when it stops: whatever is to be kept of it is kept before.
 async fn stop_one_that_goes(
     runner: &Runner,
     incoming: &Container,
@@ -68,13 +68,33 @@ async fn stop_one_that_goes(
         return Ok(());
     }
     keep_last_words(runner, incoming.id()).await;
+    if let Err(error) = keep_what_it_took_in(runner, incoming).await {
+        // It may have ended by itself in the middle of this, and there is nothing left to keep.
+        tracing::warn!(error = explain(&error), "what the failed container took in could not all be kept");
+    }
     match runner.engine().stop(incoming.id(), None).await {
-        // It may go by itself at any moment.
         Ok(()) | Err(EngineError::Refused { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     // Waits for the removal that is under way.
     Ok(runner.engine().remove(incoming.id()).await?)
+}
+
+/// Stops it and archives what it had in the preserved paths and in volumes that go with it, while the engine is held.
+async fn keep_what_it_took_in(runner: &Runner, incoming: &Container) -> Result<(), StepError> {
+    let Incoming::New(new) = &runner.plan().incoming else { return Ok(()) };
+    if incoming.state() != RunState::Running {
+        return Ok(());
+    }
+    let volumes = fresh::of(runner, new, incoming).await?;
+    if incoming.read_only_root() {
+        return fresh::keep(runner, &volumes).await;
+    }
+    let root = runner.engine().open_root(incoming.id()).await?;
+    let hold = runner.engine().hold(incoming.id()).await?;
+    hold.stop().await?;
+    fresh::keep(runner, &volumes).await?;
+    create::keep_of_root(runner, root).await
 }
 
 async fn put_back_if_ran(runner: &mut Runner, may_have_run: bool) -> Result<(), StepError> {

@@ -130,6 +130,29 @@ fn when_its_successor_fails_it_is_made_anew_with_its_whole_root() -> Result<()> 
     shop.serves("v2", 2)
 }
 
+#[test]
+fn what_its_failed_successor_took_in_is_kept_beside() -> Result<()> {
+    let shop = Shop::open("rm probe")?;
+    let takes = "trap 'exit 0' TERM; echo upload >/etc/mine; echo upload >/fresh/upload; echo hello; sleep 1000 & wait";
+    let image =
+        image("deaf")?.set("VOLUME /fresh").set(&format!("CMD [\"sh\", \"-c\", \"{takes}\"]")).build()?;
+    let words = ["--probe=tcp://:81", "--verify-timeout=1s"];
+    let report = shop.operator.redeploy(&shop.web, &image, &words)?.undone()?;
+    shop.serves("v1", 1)?;
+    let failure = report.failure.context("no failure")?;
+    let last_words = failure.last_words.context("no last words")?;
+    ensure!(last_words.contains("hello") && last_words.contains("still ran"), "{last_words}");
+    let archives = shop.operator.dir_of(report.id).archives();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&archives)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    for stem in ["paths.failed", "fresh-volume-0-"] {
+        ensure!(names.iter().any(|name| name.starts_with(stem)), "{stem}: {names:?}");
+    }
+    Ok(())
+}
+
 fn killed_at(records: &[u32]) -> Result<()> {
     for record in records {
         let shop = Shop::open(&format!("rm kill {record}"))?;
