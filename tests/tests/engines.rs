@@ -19,7 +19,7 @@ type Choice = (&'static str, &'static [&'static str]);
 const PART: &[Choice] = &[
     ("engine_conformance", &["real"]),
     ("oracle", &["storage", "special"]),
-    ("redeploy", &["failing::", "backwards::", "data::"]),
+    ("redeploy", &["failing::", "backwards::", "data::", "removed::it_is"]),
     ("networks", &["overlay::", "several_networks", "mac_address"]),
 ];
 
