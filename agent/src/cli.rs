@@ -20,6 +20,7 @@ mod pages;
 mod report_text;
 #[cfg(test)]
 mod samples;
+mod serve;
 mod stopping;
 mod teller;
 mod units;
@@ -74,6 +75,8 @@ async fn obey(cli: Cli, variable: Variable<'_>) -> Result<Exit, Exit> {
         Verb::History(args) => look::history(&args, &config()?, screen.out(args.json.json)),
         Verb::Show(args) => look::show(&args, &config()?, screen.out(args.json.json)),
         Verb::CheckConf(args) => look::check_conf(&args, &config()?, screen.out(args.json.json)),
+        Verb::Join(args) => serve::join(&args, &config()?).await?,
+        Verb::Run => desk()?.serve().await?,
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { dir } => pages::manual(dir.as_deref()),
     })

@@ -131,7 +131,8 @@ pub fn find(data: &DataDir, text: &str) -> Result<Entry, HistoryError> {
     }
 }
 
-fn ids(data: &DataDir) -> impl Iterator<Item = RedeployId> {
+/// Every directory that bears an id, begun or not, in no order.
+pub fn ids(data: &DataDir) -> impl Iterator<Item = RedeployId> {
     let entries = WalkDir::new(data.redeploys()).min_depth(1).max_depth(1).into_iter().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

@@ -3,12 +3,16 @@
 //! ```text
 //! /var/lib/redeploy/
 //!   lock                          held by the one process that changes anything
+//!   joining.json                  a key that asks for a certificate
+//!   coordinator.json              what joining brought: key, certificate, who we are
 //!   redeploys/ID/plan.json        written once, before the first step
 //!               journal           what happened
 //!               archives/         *.tar.gz and manifest.json
 //!               report.json       written when it ended
 //!               new.log           last words of a container that failed
 //!               recovery.txt      how to finish by hand
+//!               order.json        the coordinator's order, if it was one
+//!               acknowledged      the verdict the coordinator has stored
 //! ```
 //!
 //! Must never create or delete anything: that is `durable`'s.
@@ -46,6 +50,18 @@ impl DataDir {
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
+    }
+
+    /// The key of a join that is not finished.
+    #[must_use]
+    pub fn joining(&self) -> PathBuf {
+        self.root.join("joining.json")
+    }
+
+    /// What joining a coordinator brought.
+    #[must_use]
+    pub fn coordinator(&self) -> PathBuf {
+        self.root.join("coordinator.json")
     }
 
     /// The directory that holds one directory per redeploy.
@@ -126,6 +142,18 @@ impl RedeployDir {
     #[must_use]
     pub fn failed_log(&self) -> PathBuf {
         self.root.join("new.log")
+    }
+
+    /// The coordinator's order.
+    #[must_use]
+    pub fn order(&self) -> PathBuf {
+        self.root.join("order.json")
+    }
+
+    /// Which verdict the coordinator has acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> PathBuf {
+        self.root.join("acknowledged")
     }
 
     /// The recovery sheet.

@@ -1,5 +1,20 @@
 //! The coordinator: keeps what is wanted of a node group, sequences its agents, halts at the first failure.
 //!
-//! Nothing is here yet. The agent does its whole job alone; the coordinator is the next capability and will
-//! stand on the agent's plan, saga and report. This crate exists so that the workspace has its final shape,
-//! and holds no code that pretends otherwise.
+//! Flows in: operators' orders, agents' reports. Flows out: orders to agents, and a reason for whatever waits. Must
+//! never touch Docker.
+
+pub mod agents;
+pub mod api;
+pub mod cli;
+pub mod deployment;
+mod door;
+pub mod driver;
+pub mod durable;
+pub mod exchange;
+pub mod ids;
+pub mod moment;
+pub mod pki;
+pub mod server;
+pub mod sessions;
+pub mod store;
+pub mod views;

@@ -1,9 +1,21 @@
-//! Words that agent and coordinator share: ids and their text forms.
+//! Words that agent, coordinator and operators share: ids and tokens in their text form, and the gRPC contract.
 //!
-//! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed.
-//! Must never: know about Docker, disks or sockets. The gRPC contract (`redeploy/v1/*.proto`) joins this
-//! crate with the coordinator, which is its only second speaker.
+//! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed (ids, tokens), and
+//! messages whose form is right (`v1`). Must never: know about Docker, disks or sockets.
 
 mod id;
+mod join_token;
+pub mod v1;
 
 pub use id::{InvalidRedeployId, RedeployId};
+pub use join_token::{InvalidJoinToken, JoinToken};
+
+/// The name in the coordinator's certificate, whatever address it is reached at. Only its CA issues it, and only to
+/// the coordinator.
+pub const COORDINATOR_NAME: &str = "coordinator.redeploy.internal";
+
+/// The newest protocol these documents describe.
+pub const PROTOCOL: u32 = 1;
+
+/// The most an agent may put into one message, and the coordinator into one of its own.
+pub const MESSAGE_BYTES_MAX: usize = 2 << 20;

@@ -29,7 +29,7 @@ impl Agent {
     /// # Errors
     /// It is not built, or older than its sources; the error names the command to run.
     pub fn new(data_dir: &Path) -> Result<Self> {
-        let program = built_beside_tests()?;
+        let program = built_beside_tests("redeploy-agent")?;
         let data_dir = data_dir.to_str().context("the data directory's path is not UTF-8")?;
         Ok(Self { program, arguments: vec!["--data-dir".into(), data_dir.into()], variables: Vec::new() })
     }
@@ -84,12 +84,12 @@ impl Agent {
     }
 }
 
-/// `target/<profile>/redeploy-agent`, given that this test runs from `target/<profile>/deps`.
-fn built_beside_tests() -> Result<PathBuf> {
+/// `target/<profile>/NAME`, given that this test runs from `target/<profile>/deps`.
+pub(crate) fn built_beside_tests(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(Path::parent).context("the test runs from an unusual place")?;
-    let program = profile.join("redeploy-agent");
+    let program = profile.join(name);
     freshness::check(&program)
-        .map_err(|stale| anyhow!("{stale}; build the agent first: cargo build -p redeploy-agent"))?;
+        .map_err(|stale| anyhow!("{stale}; build the programs first: cargo build --workspace --bins"))?;
     Ok(program)
 }

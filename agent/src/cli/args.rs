@@ -9,9 +9,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use redeploy_agent::image::PullPolicy;
 use redeploy_agent::plan::{Probe, VolumeData};
+use redeploy_agent::session::Address;
 
 use self::help::{
-    CHECK_CONF, COMPLETIONS, GENERAL, HISTORY, MAN, PLAN, PRUNE, RECOVER, REDEPLOY, REVERT, SHOW,
+    CHECK_CONF, COMPLETIONS, GENERAL, HISTORY, JOIN, MAN, PLAN, PRUNE, RECOVER, REDEPLOY, REVERT, RUN, SHOW,
 };
 
 /// Replaces the image under a container of this host and keeps what its user put into it.
@@ -108,6 +109,20 @@ pub(crate) enum Verb {
     #[command(after_help = CHECK_CONF, after_long_help = CHECK_CONF)]
     CheckConf(CheckConfArgs),
 
+    /// Join a coordinator, so that `run` can take its orders
+    ///
+    /// A key is made on this host and stays here; the coordinator signs it. The join token says which coordinator that
+    /// is: nobody else is talked to.
+    #[command(after_help = JOIN, after_long_help = JOIN)]
+    Join(JoinArgs),
+
+    /// Take a coordinator's orders, until stopped
+    ///
+    /// First ends what an earlier process left open. Reconnects by itself; a redeploy goes on while the coordinator is
+    /// away. Ctrl-C or SIGTERM puts back what has not been committed, and ends.
+    #[command(after_help = RUN, after_long_help = RUN)]
+    Run,
+
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS, after_long_help = COMPLETIONS)]
     Completions {
@@ -121,6 +136,17 @@ pub(crate) enum Verb {
         /// Directory that gets one page per command
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// Where the coordinator listens for agents: HOST, HOST:PORT or https://HOST:PORT [default port: 7443]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) coordinator: Address,
+
+    /// The join token; `-` reads it from the first line of stdin, so that it stands in no process list
+    #[arg(long, value_name = "TOKEN", value_parser = parsers::non_empty)]
+    pub(crate) token: String,
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use super::engine_room::{Heard, Kind, Room};
 use super::json::{plan_event, refused_event, report_event};
 use super::out::{Out, Tint, say};
 use super::units::one_line;
-use super::{Exit, Screen, Variable, faults, report_text, wrong};
+use super::{Exit, Screen, Variable, faults, report_text, serve, wrong};
 
 /// What every order is given with.
 pub(crate) struct Desk<'a> {
@@ -34,6 +34,11 @@ impl<'a> Desk<'a> {
     pub(crate) fn new(config: Config, screen: &'a Screen, variable: Variable<'_>) -> Result<Self, Exit> {
         let faults = faults::ordered(variable).map_err(|error| wrong(&error.to_string()))?;
         Ok(Self { config, screen, faults })
+    }
+
+    /// Serves a coordinator until a signal comes.
+    pub(crate) async fn serve(self) -> Result<Exit, Exit> {
+        serve::run(self.config, self.screen, self.faults).await
     }
 
     async fn open(self, kind: Kind, out: Out) -> Result<Room, Exit> {

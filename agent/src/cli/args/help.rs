@@ -49,3 +49,12 @@ pub(super) const MAN: &str = concat!(
     "  redeploy-agent man /usr/local/share/man/man1\n",
     "  redeploy-agent man | man -l -"
 );
+pub(super) const JOIN: &str = concat!(
+    "Examples:\n",
+    "  redeploy-agent join --coordinator redeploy.example.com --token - < token\n\n",
+    "Exit codes: 0 joined, 2 refused, 64 the arguments or the configuration are wrong"
+);
+pub(super) const RUN: &str = concat!(
+    "Examples:\n  redeploy-agent run\n\n",
+    "Exit codes: 0 stopped, 2 it has not joined or is revoked, 64 the arguments or the configuration are wrong"
+);

@@ -1,0 +1,213 @@
+//! The agent under a coordinator: one session at a time, held from here, and work that does not depend on it.
+//!
+//! ```text
+//!  coordinator ══ session ══▶ wire ▶ ledger (order.json) ▶ worker ──▶ orders::Agent ──▶ plan, saga, steps
+//!       ▲                                                    │             │
+//!       ╚══ reports ◀══ reporter ◀── history on disk ◀───────┼─────────────┘
+//!       ╚══ accepted, progress, preflights ◀══ outbox ◀──────┘
+//! ```
+//!
+//! Flows in: an identity (`join`), orders. Flows out: facts, inventory, progress, reports until they are acknowledged.
+//! Must never stop a job because a session ended, or do an order twice.
+
+mod address;
+mod dial;
+mod host;
+mod identity;
+mod join;
+mod ledger;
+mod line;
+mod outbox;
+mod pause;
+mod wire;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redeploy_proto::v1::coordinator_message::Message;
+use redeploy_proto::{RedeployId, v1};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+pub use address::{Address, DEFAULT_PORT, InvalidAddress};
+pub use dial::DialError;
+pub use identity::{Identity, IdentityError};
+pub use join::{JoinError, join};
+pub use ledger::Note;
+pub use worker::Means;
+
+use crate::explain::explain;
+use crate::reporter::Reporter;
+use line::{Line, LineError};
+use pause::pause;
+use worker::Worker;
+
+/// A report that is not acknowledged is sent again after this, in the same session.
+const REPORT_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often progress is said.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// The agent does not serve any more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It has not joined, or its identity is damaged.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The coordinator does not want it any more.
+    #[error(
+        "the coordinator has revoked this host: join again with a new token, after removing coordinator.json from the data directory"
+    )]
+    Revoked,
+}
+
+/// Serves the coordinator until `stop`. Ends what was left open first. At `stop` jobs turn back, and are waited for.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn run(means: Means, stop: CancellationToken) -> Result<(), RunError> {
+    let identity = Identity::load(&means.data)?;
+    let reporter = Arc::new(Reporter::new(&means.data, identity.joined_at));
+    let worker = Arc::new(Worker::new(means, stop.clone()));
+    if let Err(error) = Box::pin(worker.recover()).await {
+        tracing::error!(error = explain(&error), "what was left open was not looked at");
+    }
+    let mut runner = Runner { identity, worker, reporter, stop };
+    let ended = runner.sessions().await;
+    runner.worker.stop().await;
+    ended
+}
+
+struct Runner {
+    identity: Identity,
+    worker: Arc<Worker>,
+    reporter: Arc<Reporter>,
+    stop: CancellationToken,
+}
+
+impl Runner {
+    /// One session after another, with pauses that grow while none comes about.
+    async fn sessions(&mut self) -> Result<(), RunError> {
+        let mut attempt = 0;
+        loop {
+            let stop = self.stop.clone();
+            let ended = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                ended = self.session(&mut attempt) => ended,
+            };
+            let Err(error) = ended;
+            if let LineError::Ended(status) = &error
+                && status.code() == Code::PermissionDenied
+            {
+                return Err(RunError::Revoked);
+            }
+            let pause = pause(attempt);
+            tracing::warn!(error = explain(&error), ?pause, "no session; dials again");
+            attempt += 1;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One session, until it ends. It never ends well.
+    async fn session(&mut self, attempt: &mut u32) -> Result<std::convert::Infallible, LineError> {
+        let worker = Arc::clone(&self.worker);
+        worker.outbox.clear();
+        let client = dial::ourselves(&self.identity).await?;
+        let mut line = Line::open(client, &worker.means, self.open().await).await?;
+        *attempt = 0;
+        tracing::info!(coordinator = %self.identity.coordinator, "a session began");
+        self.report(&mut line).await?;
+        let mut beat = tokio::time::interval(line.heartbeat);
+        let mut progress = tokio::time::interval(PROGRESS);
+        loop {
+            tokio::select! {
+                message = line.next() => self.take(message?, &line),
+                () = worker.outbox.news.notified() => line.say_all(worker.outbox.take()).await?,
+                _ = progress.tick() => line.say_all(worker.outbox.take()).await?,
+                () = worker.outbox.ended.notified() => self.report(&mut line).await?,
+                _ = beat.tick() => {
+                    line.beat(&worker.means).await?;
+                    self.report(&mut line).await?;
+                    if self.identity.is_due(jiff::Timestamp::now()) {
+                        self.renew(&mut line).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the coordinator is to know before it sends anything again.
+    async fn open(&self) -> Vec<v1::OpenOrder> {
+        let running = self.worker.running();
+        let due = self.due().await;
+        let ended = due.iter().filter(|(id, _)| !running.contains(id)).map(|(id, _)| (*id, true));
+        let open = running.iter().map(|id| (*id, false)).chain(ended);
+        open.map(|(id, has_ended)| v1::OpenOrder { redeploy_id: id.to_string(), has_ended }).collect()
+    }
+
+    async fn due(&self) -> Vec<(RedeployId, v1::Report)> {
+        let reporter = Arc::clone(&self.reporter);
+        tokio::task::spawn_blocking(move || reporter.due()).await.unwrap_or_default()
+    }
+
+    /// Says what is not acknowledged, and was not said in this session just now.
+    async fn report(&self, line: &mut Line) -> Result<(), LineError> {
+        for (id, report) in self.due().await {
+            if line.is_new(id, report.verdict(), REPORT_AGAIN) {
+                line.say(v1::agent_message::Message::Report(report)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does as it is told. What makes no sense is told in the log: nobody can answer for an id that is none.
+    fn take(&self, message: Message, line: &Line) {
+        let worker = &self.worker;
+        let config = &worker.means.config;
+        let taken = match message {
+            Message::Welcome(_) => return tracing::warn!("a second Welcome is ignored"),
+            Message::Redeploy(order) => wire::redeploy(order, config).map(|order| self.order(order)),
+            Message::Revert(order) => wire::revert(order, config).map(|order| self.order(order)),
+            Message::Preflight(order) => order.redeploy_id.parse().map(|id| worker.preflight(id, order)),
+            Message::Cancel(order) => order.redeploy_id.parse().map(|id| worker.cancel(id)),
+            Message::Ack(ack) => ack.redeploy_id.parse().map(|id| self.acknowledged(id, line)),
+        };
+        if let Err(error) = taken {
+            tracing::error!(%error, "the coordinator sent something that makes no sense");
+        }
+    }
+
+    /// An order that comes again is answered again, acknowledged or not.
+    fn order(&self, order: wire::Order) {
+        let id = order.id;
+        if self.worker.order(order)
+            && let Some(report) = self.reporter.report(id)
+        {
+            self.worker.outbox.answer(report);
+        }
+    }
+
+    fn acknowledged(&self, id: RedeployId, line: &Line) {
+        // One that was not said in this session belongs to an older one; it is said again.
+        let Some(verdict) = line.said(id) else { return };
+        if let Err(error) = self.reporter.acknowledge(id, verdict) {
+            tracing::error!(%id, error = explain(&error), "an acknowledgement cannot be kept");
+        }
+    }
+
+    /// The next certificate, for the next session. If there is none, the old one is still good for a third of its life.
+    async fn renew(&mut self, line: &mut Line) {
+        match join::renew(&mut line.client, &self.worker.means.data, &self.identity).await {
+            Ok(identity) => {
+                tracing::info!(until = %identity.not_after, "the certificate was renewed");
+                self.identity = identity;
+            }
+            Err(error) => tracing::warn!(error = explain(&error), "the certificate was not renewed"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What operators may ask, from handlers that know no transport.
+//!
+//! Flows in: a caller whose token was looked up, and a request in wire form, parsed once. Flows out: answers in wire
+//! form, or a [`Refusal`] that says what to do. Every call that changes something goes into the audit log. Must never
+//! let a token do what its role and environments do not allow.
+
+mod auth;
+mod create;
+mod inventory;
+mod listen;
+mod names;
+mod refusal;
+mod service;
+mod show;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::sync::Arc;
+
+use redeploy_proto::v1;
+
+use crate::deployment::Command;
+use crate::driver::Driver;
+use crate::ids::{DeploymentId, HostId};
+use crate::moment::{Moment, Span};
+use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
+use crate::views::Views;
+
+pub use auth::Caller;
+pub use listen::{ApiListenError, ApiListening, listen};
+pub use refusal::Refusal;
+pub use service::Operator;
+
+/// What the API needs of the agents' side.
+pub trait Hosts: Send + Sync {
+    /// A join token's text, and the hash to store.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    fn join_token(&self) -> Result<(String, Vec<u8>), Refusal>;
+
+    /// Ends a host's session at once.
+    fn cut(&self, host: &HostId);
+}
+
+/// The operations.
+pub struct Api {
+    /// Everything stored.
+    pub store: Sqlite,
+    /// Who changes deployments.
+    pub driver: Driver,
+    /// What is known and not stored.
+    pub views: Arc<Views>,
+    /// For registry logins.
+    pub sealer: Arc<Sealer>,
+    /// The agents' side.
+    pub hosts: Arc<dyn Hosts>,
+    /// How long a host may be silent before its node counts as unknown.
+    pub grace: Span,
+}
+
+/// Deployments in one list, unless asked otherwise, and at most.
+const PAGE: u32 = 50;
+const PAGE_MAX: u32 = 500;
+
+impl Api {
+    /// Notes a call that changes something, and how it came out. A call that cannot be noted has an error even if it
+    /// had its effect.
+    pub(crate) async fn audited<T>(
+        &self,
+        caller: &Caller,
+        what: &str,
+        target: &str,
+        done: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let row = AuditRow {
+            at: Moment::now().0,
+            who: caller.name.clone(),
+            what: what.to_owned(),
+            target: target.to_owned(),
+            address: caller.address.clone(),
+            result: done.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string),
+        };
+        self.store.audit(&row).await?;
+        done
+    }
+
+    /// A deployment, by its id or a unique beginning or end of it.
+    pub(crate) async fn find(&self, text: &str) -> Result<DeploymentId, Refusal> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        if text.len() < 4 || text.len() > 36 {
+            return Err(Refusal::Invalid(format!(
+                "{text:?} is not a deployment id: give the whole id, or at least four characters of its end"
+            )));
+        }
+        match self.store.deployments_like(&text.to_ascii_lowercase()).await?.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(Refusal::Missing(format!("there is no deployment {text:?}"))),
+            [..] => {
+                Err(Refusal::Invalid(format!("{text:?} stands for several deployments: give more of the id")))
+            }
+        }
+    }
+
+    /// One deployment with everything known of it.
+    pub(crate) async fn get(&self, caller: &Caller, text: &str) -> Result<v1::Deployment, Refusal> {
+        caller.may_look()?;
+        let id = self.find(text).await?;
+        let deployment = self.store.load_one(id).await?;
+        let deployment =
+            deployment.ok_or_else(|| Refusal::Missing(format!("there is no deployment {text:?}")))?;
+        self.show(&deployment).await
+    }
+
+    /// Deployments, newest first, without their nodes.
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        request: &v1::ListDeploymentsRequest,
+    ) -> Result<v1::ListDeploymentsResponse, Refusal> {
+        caller.may_look()?;
+        let limit = if request.page_size == 0 { PAGE } else { request.page_size.min(PAGE_MAX) };
+        let filter = DeploymentFilter {
+            env: refusal::optional(&request.env)?,
+            group: refusal::optional(&request.group)?,
+            only_open: request.only_open,
+            before: refusal::optional(&request.page_token)?,
+            limit,
+        };
+        let found = self.store.deployments(&filter).await?;
+        let last = found.last().map(|last| last.id.to_string()).unwrap_or_default();
+        let is_full = found.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+        let deployments =
+            found.iter().map(|deployment| v1::Deployment { nodes: Vec::new(), ..show::head(deployment) });
+        Ok(v1::ListDeploymentsResponse {
+            deployments: deployments.collect(),
+            next_page_token: if is_full { last } else { String::new() },
+        })
+    }
+
+    /// Halt, resume, retry, cancel, rollback.
+    pub(crate) async fn command(
+        &self,
+        caller: &Caller,
+        request: &v1::DeploymentActionRequest,
+        what: &str,
+        command: Command,
+    ) -> Result<v1::Deployment, Refusal> {
+        let done = self.ordered(caller, &request.deployment_id, command).await;
+        let target = format!("{} {}", request.deployment_id, request.comment);
+        self.audited(caller, what, target.trim(), done).await
+    }
+
+    async fn ordered(
+        &self,
+        caller: &Caller,
+        text: &str,
+        command: Command,
+    ) -> Result<v1::Deployment, Refusal> {
+        let id = self.find(text).await?;
+        let known = self.store.load_one(id).await?;
+        let known = known.ok_or_else(|| Refusal::Missing(format!("there is no deployment {text:?}")))?;
+        caller.may_deploy(&known.env)?;
+        let deployment = self.driver.order(id, command, caller.name.clone()).await?;
+        self.show(&deployment).await
+    }
+}

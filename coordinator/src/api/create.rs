@@ -1,0 +1,375 @@
+//! From a request to a complete deployment: every node, image and id is fixed here, or the request is refused.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use redeploy_proto::{RedeployId, v1};
+
+use super::{Api, Caller, Refusal, names, refusal};
+use crate::deployment::{
+    Deployment, Digest, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms,
+};
+use crate::driver::Login;
+use crate::ids::{DeploymentId, EnvName, GroupName, HostId, NodeId};
+use crate::moment::{Moment, Span};
+use crate::store::{Idempotency, NewDeployment, NodeRow};
+
+/// For the whole deployment, unless asked otherwise.
+const BUDGET: Span = Span::minutes(75);
+const BUDGET_MAX: Span = Span::minutes(7 * 24 * 60);
+const DELAY_MAX: Span = Span::minutes(24 * 60);
+/// Characters of an image's reference.
+const IMAGE_MAX: usize = 512;
+
+/// What a deployment is aimed at.
+struct Aim {
+    env: EnvName,
+    group: GroupName,
+    nodes: Vec<NodeRow>,
+}
+
+impl Api {
+    /// A new deployment, or the one the idempotency key made before.
+    pub(crate) async fn create(
+        &self,
+        caller: &Caller,
+        request: &v1::CreateDeploymentRequest,
+    ) -> Result<v1::Deployment, Refusal> {
+        let done = self.create_unnoted(caller, request).await;
+        let target = request.target.clone().unwrap_or_default();
+        let target = format!("{}/{} {} {}", target.env, target.group, wanted(request), request.comment);
+        self.audited(caller, "deploy", target.trim(), done).await
+    }
+
+    async fn create_unnoted(
+        &self,
+        caller: &Caller,
+        request: &v1::CreateDeploymentRequest,
+    ) -> Result<v1::Deployment, Refusal> {
+        let target = request.target.clone().unwrap_or_default();
+        let aim = self.aim(caller, &target).await?;
+        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec());
+        if let Some(made) = self.made_before(key.as_ref()).await? {
+            return Ok(made);
+        }
+        let now = Moment::now();
+        let deployment = Deployment {
+            id: DeploymentId::generate(),
+            terms: terms(request, aim.nodes.len(), self.grace)?,
+            nodes: parts(&aim.nodes, request)?,
+            env: aim.env,
+            group: aim.group,
+            fixed: fixed(request),
+            phase: Phase::Queued,
+            created_at: now,
+            deadline: now.after(BUDGET),
+            last_verified: None,
+            ended_at: None,
+            created_by: caller.name.clone(),
+        };
+        let login = request.login.clone().filter(|login| !login.user.is_empty());
+        let login = login.map(|login| Login { user: login.user, password: login.password });
+        self.begin(deployment, key, login, request.queue).await
+    }
+
+    /// One node back to its parked container, as a deployment of its own.
+    pub(crate) async fn revert(
+        &self,
+        caller: &Caller,
+        request: &v1::RevertNodeRequest,
+    ) -> Result<v1::Deployment, Refusal> {
+        let done = self.revert_unnoted(caller, request).await;
+        let target = format!("node {} {}", request.node_id, request.comment);
+        self.audited(caller, "revert", target.trim(), done).await
+    }
+
+    async fn revert_unnoted(
+        &self,
+        caller: &Caller,
+        request: &v1::RevertNodeRequest,
+    ) -> Result<v1::Deployment, Refusal> {
+        let target = v1::Target { node_id: request.node_id, ..v1::Target::default() };
+        let aim = self.aim(caller, &target).await?;
+        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec());
+        if let Some(made) = self.made_before(key.as_ref()).await? {
+            return Ok(made);
+        }
+        let asked = request.options.clone().unwrap_or_default();
+        let options = Options {
+            restore_volumes: asked.volumes() == v1::VolumeData::Restore,
+            verify_timeout: span(asked.verify_timeout_ms, BUDGET_MAX, "a verification")?,
+            probe: asked.probe,
+            ..Options::default()
+        };
+        let now = Moment::now();
+        let mut nodes = parts(&aim.nodes, &v1::CreateDeploymentRequest::default())?;
+        for part in nodes.values_mut() {
+            part.state = NodeState::Done { at: now };
+        }
+        let deployment = Deployment {
+            id: DeploymentId::generate(),
+            env: aim.env,
+            group: aim.group,
+            terms: Terms {
+                image: String::new(),
+                parallel: Parallel::Nodes(1),
+                delay: Span(0),
+                on_failure: OnFailure::Halt,
+                budget: BUDGET,
+                grace: self.grace,
+                options,
+            },
+            fixed: BTreeMap::new(),
+            phase: Phase::GoingBack,
+            created_at: now,
+            deadline: now.after(BUDGET),
+            last_verified: None,
+            ended_at: None,
+            created_by: caller.name.clone(),
+            nodes,
+        };
+        self.begin(deployment, key, None, false).await
+    }
+
+    async fn begin(
+        &self,
+        deployment: Deployment,
+        idempotency: Option<Idempotency>,
+        login: Option<Login>,
+        queue: bool,
+    ) -> Result<v1::Deployment, Refusal> {
+        let sealed = login.as_ref().map(|login| {
+            let text = serde_json::to_vec(login).map_err(|error| Refusal::Trouble(Box::new(error)))?;
+            self.sealer.seal(deployment.id, &text).map_err(Refusal::from)
+        });
+        let new = NewDeployment { idempotency, login: sealed.transpose()? };
+        let made = self.driver.create(deployment, new, login, queue).await?;
+        self.show(&made).await
+    }
+
+    async fn made_before(&self, key: Option<&Idempotency>) -> Result<Option<v1::Deployment>, Refusal> {
+        let Some(key) = key else { return Ok(None) };
+        match self.store.made_with(key).await? {
+            None => Ok(None),
+            Some((id, request)) if request == key.request => {
+                let made = crate::store::Ledger::load_one(&self.store, id).await?;
+                match made {
+                    Some(made) => self.show(&made).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            Some(_) => {
+                Err(Refusal::Taken(format!("idempotency key {:?} was used for another request", key.key)))
+            }
+        }
+    }
+
+    /// The nodes a target means. The node wins over the group; neither is an error.
+    async fn aim(&self, caller: &Caller, target: &v1::Target) -> Result<Aim, Refusal> {
+        let nodes = self.store.nodes().await?;
+        if target.node_id != 0 {
+            return one_node(caller, target, nodes);
+        }
+        if target.group.is_empty() {
+            return Err(Refusal::Invalid("say which node group or which node: neither was given".into()));
+        }
+        let env: EnvName = refusal::required(&target.env)?;
+        let group: GroupName = refusal::required(&target.group)?;
+        caller.may_deploy(&env)?;
+        let in_env: Vec<NodeRow> = nodes.iter().filter(|node| node.env == env.as_str()).cloned().collect();
+        if in_env.is_empty() {
+            let all = nodes.iter().map(|node| node.env.as_str());
+            return Err(Refusal::Missing(names::missing("environment", env.as_str(), all)));
+        }
+        let in_group: Vec<NodeRow> =
+            in_env.iter().filter(|node| node.grp == group.as_str()).cloned().collect();
+        if in_group.is_empty() {
+            let all = in_env.iter().map(|node| node.grp.as_str());
+            let what = format!("group of environment {env} called");
+            return Err(Refusal::Missing(names::missing(&what, group.as_str(), all)));
+        }
+        Ok(Aim { env, group, nodes: in_group })
+    }
+}
+
+fn one_node(caller: &Caller, target: &v1::Target, nodes: Vec<NodeRow>) -> Result<Aim, Refusal> {
+    let id = target.node_id;
+    let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
+    let Some(node) = nodes.into_iter().find(|node| node.node_id == id) else {
+        let hint =
+            nearest.map_or_else(|| ", nor any other".to_owned(), |other| format!("; the nearest is {other}"));
+        return Err(Refusal::Missing(format!("there is no node {id}{hint}")));
+    };
+    let (env, group): (EnvName, GroupName) = (refusal::required(&node.env)?, refusal::required(&node.grp)?);
+    if !target.env.is_empty() && target.env != node.env {
+        return Err(Refusal::Invalid(format!("node {id} is in environment {env}, not in {:?}", target.env)));
+    }
+    caller.may_deploy(&env)?;
+    Ok(Aim { env, group, nodes: vec![node] })
+}
+
+fn idempotency(caller: &Caller, key: &str, request: &[u8]) -> Option<Idempotency> {
+    let request = ring::digest::digest(&ring::digest::SHA256, request).as_ref().to_vec();
+    (!key.is_empty()).then(|| Idempotency { by: caller.name.clone(), key: key.to_owned(), request })
+}
+
+fn wanted(request: &v1::CreateDeploymentRequest) -> &str {
+    match &request.to {
+        Some(
+            v1::create_deployment_request::To::Tag(text) | v1::create_deployment_request::To::Image(text),
+        ) => text,
+        None => "",
+    }
+}
+
+fn span(ms: u64, max: Span, what: &str) -> Result<Span, Refusal> {
+    let fits = u32::try_from(ms).ok().filter(|ms| *ms <= max.0).map(Span);
+    fits.ok_or_else(|| Refusal::Invalid(format!("{what} may last {max} at most")))
+}
+
+fn terms(request: &v1::CreateDeploymentRequest, nodes: usize, grace: Span) -> Result<Terms, Refusal> {
+    let strategy = request.strategy.unwrap_or_default();
+    let budget = span(request.deadline_ms, BUDGET_MAX, "a deployment")?;
+    let on_failure = match request.on_failure() {
+        v1::FailurePolicy::Unspecified | v1::FailurePolicy::Halt => OnFailure::Halt,
+        v1::FailurePolicy::Rollback => OnFailure::Rollback,
+    };
+    let options = request.options.clone().unwrap_or_default();
+    Ok(Terms {
+        image: wanted(request).to_owned(),
+        parallel: parallel(&strategy, nodes)?,
+        delay: span(strategy.delay_ms, DELAY_MAX, "a delay")?,
+        on_failure,
+        budget: if budget == Span(0) { BUDGET } else { budget },
+        grace,
+        options: Options {
+            use_existing_volumes: options.use_existing_volumes.unwrap_or(true),
+            skip_reinstall: options.skip_reinstall,
+            archive_binds: options.archive_binds,
+            verify_timeout: span(options.verify_timeout_ms, BUDGET_MAX, "a verification")?,
+            pull_never: options.pull() == v1::PullPolicy::Never,
+            probe: options.probe,
+            restore_volumes: false,
+        },
+    })
+}
+
+fn parallel(strategy: &v1::Strategy, nodes: usize) -> Result<Parallel, Refusal> {
+    use v1::{batches::Size, strategy::Kind};
+    let size = match &strategy.kind {
+        None | Some(Kind::Sequential(_)) => return Ok(Parallel::Nodes(1)),
+        Some(Kind::AllAtOnce(_)) => return Ok(Parallel::All),
+        Some(Kind::Batches(batches)) => batches.size,
+    };
+    match size {
+        Some(Size::Nodes(count))
+            if count >= 1 && usize::try_from(count).is_ok_and(|count| count <= nodes) =>
+        {
+            Ok(Parallel::Nodes(count))
+        }
+        Some(Size::Percent(percent)) if (1..=100).contains(&percent) => {
+            Ok(Parallel::Percent(u8::try_from(percent).unwrap_or(100)))
+        }
+        Some(Size::Nodes(_)) | None => {
+            Err(Refusal::Invalid(format!("a batch has 1 to {nodes} nodes here: the group has {nodes}")))
+        }
+        Some(Size::Percent(_)) => Err(Refusal::Invalid("a batch has 1% to 100% of the nodes".into())),
+    }
+}
+
+fn parts(
+    nodes: &[NodeRow],
+    request: &v1::CreateDeploymentRequest,
+) -> Result<BTreeMap<NodeId, NodePart>, Refusal> {
+    let mut parts = BTreeMap::new();
+    for node in nodes {
+        let host: HostId = refusal::required(&node.host_id)?;
+        let part = NodePart {
+            node: NodeId(node.node_id),
+            host,
+            container: node.container.clone(),
+            image: image_of(node, request)?,
+            redeploy_id: RedeployId::generate(),
+            revert_id: RedeployId::generate(),
+            state: NodeState::Waiting,
+        };
+        parts.insert(part.node, part);
+    }
+    Ok(parts)
+}
+
+/// The reference a node gets, without a digest.
+fn image_of(node: &NodeRow, request: &v1::CreateDeploymentRequest) -> Result<String, Refusal> {
+    use v1::create_deployment_request::To;
+    let image = match &request.to {
+        // A revert has none.
+        None if request.target.is_none() => return Ok(String::new()),
+        None => return Err(Refusal::Invalid("say which image or tag: neither was given".into())),
+        Some(To::Image(image)) => {
+            let (reference, _) = split_digest(image);
+            well_formed(reference)?;
+            reference.to_owned()
+        }
+        Some(To::Tag(tag)) => {
+            well_formed(tag)?;
+            if tag.contains(['/', ':', '@']) {
+                return Err(Refusal::Invalid(format!("{tag:?} is more than a tag: give it as an image")));
+            }
+            let facts = node.facts.as_deref().unwrap_or_default();
+            let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
+            let repository = repository_of(&facts.image);
+            if repository.is_empty() {
+                let text = format!("the image of node {} is not known, so a tag is not enough", node.node_id);
+                return Err(Refusal::State(text));
+            }
+            format!("{repository}:{tag}")
+        }
+    };
+    Ok(image)
+}
+
+/// The digest an operator gave counts from the start.
+fn fixed(request: &v1::CreateDeploymentRequest) -> BTreeMap<String, Digest> {
+    let (reference, digest) = split_digest(wanted(request));
+    digest.map(|digest| (reference.to_owned(), Digest::Of(digest.to_owned()))).into_iter().collect()
+}
+
+fn split_digest(image: &str) -> (&str, Option<&str>) {
+    image.split_once('@').map_or((image, None), |(reference, digest)| (reference, Some(digest)))
+}
+
+fn repository_of(image: &str) -> &str {
+    let (reference, _) = split_digest(image);
+    match reference.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => reference,
+    }
+}
+
+/// What no image reference can be; the agents' preflight knows the whole grammar.
+fn well_formed(text: &str) -> Result<(), Refusal> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+    if text.is_empty() || text.len() > IMAGE_MAX || !text.chars().all(fits) {
+        return Err(Refusal::Invalid(format!(
+            "{text:?} is not an image: letters, digits and ._-/: make its name, such as registry.example.com/shop/web:2.4"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_what_stands_before_the_tag() {
+        for (image, repository) in [
+            ("web:1.0", "web"),
+            ("web", "web"),
+            ("r.example:5000/shop/web", "r.example:5000/shop/web"),
+            ("r.example:5000/shop/web:1@sha256:ab", "r.example:5000/shop/web"),
+        ] {
+            assert_eq!(repository_of(image), repository);
+        }
+    }
+}

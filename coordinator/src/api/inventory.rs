@@ -1,0 +1,200 @@
+//! Hosts, nodes, groups and environments as they are shown.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use prost::Message;
+use redeploy_proto::v1;
+
+use super::{Api, Caller, Refusal, names, refusal};
+use crate::ids::{HostId, NodeId};
+use crate::moment::Moment;
+use crate::store::{DeploymentFilter, HostRow, NodeRow};
+
+impl Api {
+    fn is_connected(&self, host_id: &str) -> bool {
+        host_id.parse().is_ok_and(|host: HostId| self.views.is_connected(&host))
+    }
+
+    fn show_node(&self, row: &NodeRow, hosts: &HashMap<String, HostRow>) -> v1::Node {
+        let facts = row.facts.as_deref().and_then(|bytes| v1::ContainerFacts::decode(bytes).ok());
+        v1::Node {
+            node_id: row.node_id,
+            env: row.env.clone(),
+            group: row.grp.clone(),
+            host_id: row.host_id.clone(),
+            host_name: hosts.get(&row.host_id).map(|host| host.name.clone()).unwrap_or_default(),
+            container: Some(facts.unwrap_or_else(|| v1::ContainerFacts {
+                name: row.container.clone(),
+                ..v1::ContainerFacts::default()
+            })),
+            seen_at_ms: row.seen_at,
+            is_present: row.present && self.is_connected(&row.host_id),
+            is_adopted: row.adopted,
+            generation: row.generation.unsigned_abs(),
+        }
+    }
+
+    async fn hosts_by_id(&self) -> Result<HashMap<String, HostRow>, Refusal> {
+        Ok(self.store.hosts().await?.into_iter().map(|host| (host.host_id.clone(), host)).collect())
+    }
+
+    pub(super) async fn list_nodes(
+        &self,
+        caller: &Caller,
+        request: &v1::ListNodesRequest,
+    ) -> Result<v1::ListNodesResponse, Refusal> {
+        caller.may_look()?;
+        let hosts = self.hosts_by_id().await?;
+        let rows = self.store.nodes().await?;
+        let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
+        let rows = rows.iter().filter(|row| {
+            fits(&request.env, &row.env)
+                && fits(&request.group, &row.grp)
+                && fits(&request.host_id, &row.host_id)
+        });
+        Ok(v1::ListNodesResponse { nodes: rows.map(|row| self.show_node(row, &hosts)).collect() })
+    }
+
+    pub(super) async fn get_node(&self, caller: &Caller, id: u32) -> Result<v1::Node, Refusal> {
+        caller.may_look()?;
+        let hosts = self.hosts_by_id().await?;
+        let rows = self.store.nodes().await?;
+        let row = rows.iter().find(|row| row.node_id == id);
+        row.map(|row| self.show_node(row, &hosts)).ok_or_else(|| {
+            Refusal::Missing(format!("there is no node {id}: `redeployctl node list` has them"))
+        })
+    }
+
+    pub(super) async fn adopt(
+        &self,
+        caller: &Caller,
+        request: &v1::AdoptNodeRequest,
+    ) -> Result<v1::Node, Refusal> {
+        caller.may_everything()?;
+        let host = self.host_row(&request.host).await?;
+        let host: HostId = refusal::required(&host.host_id)?;
+        if request.container.is_empty() {
+            return Err(Refusal::Invalid("say which container".into()));
+        }
+        let (env, group) = (refusal::required(&request.env)?, refusal::required(&request.group)?);
+        let node = self.store.adopt(&host, &request.container, (&env, &group), Moment::now()).await?;
+        self.get_node(caller, node.0).await
+    }
+
+    pub(super) async fn forget(&self, caller: &Caller, id: u32) -> Result<v1::ForgetNodeResponse, Refusal> {
+        caller.may_everything()?;
+        self.get_node(caller, id).await?;
+        self.store.forget(NodeId(id), Moment::now()).await?;
+        Ok(v1::ForgetNodeResponse {})
+    }
+
+    async fn groups(&self, env: &str) -> Result<Vec<v1::Group>, Refusal> {
+        let rows = self.store.nodes().await?;
+        let mut groups: BTreeMap<(String, String), Vec<&NodeRow>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| env.is_empty() || row.env == env) {
+            groups.entry((row.env.clone(), row.grp.clone())).or_default().push(row);
+        }
+        let open = DeploymentFilter { only_open: true, limit: 500, ..DeploymentFilter::default() };
+        let open = self.store.deployments(&open).await?;
+        let group = |((env, name), rows): ((String, String), Vec<&NodeRow>)| {
+            let facts = |row: &&NodeRow| v1::ContainerFacts::decode(row.facts.as_deref()?).ok();
+            let facts: Vec<v1::ContainerFacts> = rows.iter().filter_map(facts).collect();
+            let running = facts.iter().filter(|facts| facts.state() == v1::ContainerState::Running).count();
+            let images: BTreeSet<String> = facts.iter().map(|facts| facts.image.clone()).collect();
+            let open = open.iter().find(|d| d.env.as_str() == env && d.group.as_str() == name);
+            v1::Group {
+                open_deployment_id: open.map(|open| open.id.to_string()).unwrap_or_default(),
+                env,
+                name,
+                nodes: u32::try_from(rows.len()).unwrap_or(u32::MAX),
+                nodes_running: u32::try_from(running).unwrap_or(u32::MAX),
+                images: images.into_iter().collect(),
+            }
+        };
+        Ok(groups.into_iter().map(group).collect())
+    }
+
+    pub(super) async fn list_groups(
+        &self,
+        caller: &Caller,
+        env: &str,
+    ) -> Result<v1::ListGroupsResponse, Refusal> {
+        caller.may_look()?;
+        Ok(v1::ListGroupsResponse { groups: self.groups(env).await? })
+    }
+
+    pub(super) async fn list_environments(
+        &self,
+        caller: &Caller,
+    ) -> Result<v1::ListEnvironmentsResponse, Refusal> {
+        caller.may_look()?;
+        let mut environments: BTreeMap<String, Vec<v1::Group>> = BTreeMap::new();
+        for group in self.groups("").await? {
+            environments.entry(group.env.clone()).or_default().push(group);
+        }
+        let environments = environments.into_iter().map(|(name, groups)| v1::Environment { name, groups });
+        Ok(v1::ListEnvironmentsResponse { environments: environments.collect() })
+    }
+
+    /// A host by id, or by name if only one has it.
+    async fn host_row(&self, text: &str) -> Result<HostRow, Refusal> {
+        let hosts = self.store.hosts().await?;
+        let found: Vec<&HostRow> =
+            hosts.iter().filter(|host| host.host_id == text || host.name == text).collect();
+        match found.as_slice() {
+            [host] => Ok((*host).clone()),
+            [] => Err(Refusal::Missing(names::missing(
+                "host",
+                text,
+                hosts.iter().map(|host| host.name.as_str()),
+            ))),
+            [..] => Err(Refusal::Invalid(format!("{text:?} is the name of several hosts: give the id"))),
+        }
+    }
+
+    fn show_host(&self, row: &HostRow, nodes: &[NodeRow]) -> v1::Host {
+        let state = match (row.revoked_at, self.is_connected(&row.host_id)) {
+            (Some(_), _) => v1::HostState::Revoked,
+            (None, true) => v1::HostState::Connected,
+            (None, false) => v1::HostState::Lost,
+        };
+        let facts = row.facts.as_deref().and_then(|bytes| v1::HostFacts::decode(bytes).ok());
+        let count = nodes.iter().filter(|node| node.host_id == row.host_id).count();
+        v1::Host {
+            host_id: row.host_id.clone(),
+            state: state.into(),
+            facts: Some(facts.unwrap_or_else(|| v1::HostFacts {
+                host_name: row.name.clone(),
+                ..v1::HostFacts::default()
+            })),
+            address: row.address.clone(),
+            joined_at_ms: row.joined_at,
+            seen_at_ms: row.seen_at,
+            certificate_not_after_ms: row.cert_ends,
+            nodes: u32::try_from(count).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(super) async fn list_hosts(&self, caller: &Caller) -> Result<v1::ListHostsResponse, Refusal> {
+        caller.may_look()?;
+        let nodes = self.store.nodes().await?;
+        let hosts = self.store.hosts().await?;
+        Ok(v1::ListHostsResponse { hosts: hosts.iter().map(|row| self.show_host(row, &nodes)).collect() })
+    }
+
+    pub(super) async fn get_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {
+        caller.may_look()?;
+        let nodes = self.store.nodes().await?;
+        Ok(self.show_host(&self.host_row(text).await?, &nodes))
+    }
+
+    /// Cuts a host off: first in the store, so that it cannot come back, then its session.
+    pub(super) async fn revoke_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {
+        caller.may_everything()?;
+        let row = self.host_row(text).await?;
+        let host: HostId = refusal::required(&row.host_id)?;
+        self.store.revoke_host(&host, Moment::now()).await?;
+        self.hosts.cut(&host);
+        self.get_host(caller, &row.host_id).await
+    }
+}

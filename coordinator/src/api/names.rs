@@ -1,0 +1,41 @@
+//! What somebody who mistyped a name probably meant.
+
+/// `nothing called X`, with the nearest of the existing names.
+pub(super) fn missing<'a>(what: &str, name: &str, existing: impl Iterator<Item = &'a str>) -> String {
+    let nearest = existing.map(|other| (distance(name, other), other)).min();
+    match nearest {
+        Some((_, other)) => format!("there is no {what} {name:?}; the nearest is {other:?}"),
+        None => format!("there is no {what} {name:?}, nor any other"),
+    }
+}
+
+/// How many letters have to be put in, taken out or changed.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let changed = corner + usize::from(a != *b);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_named() {
+        let names = ["shop", "stage", "prod"];
+        assert_eq!(
+            missing("environment", "shpo", names.into_iter()),
+            "there is no environment \"shpo\"; the nearest is \"shop\""
+        );
+        assert!(missing("group", "cp", [].into_iter()).ends_with("nor any other"));
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));
+    }
+}

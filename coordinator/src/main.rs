@@ -1,0 +1,173 @@
+//! `redeploy-coordinator`: sequences the agents of node groups.
+//!
+//! Flows in: arguments and the environment. Flows out: two served ports, log lines on stderr, an exit code. Everything
+//! in between is in `server`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use redeploy_coordinator::moment::Span;
+use redeploy_coordinator::server::{Server, Settings, StartError, admin_token_file, ca_file};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// It was asked to stop, and stopped.
+const DONE: u8 = 0;
+/// It did not start.
+const REFUSED: u8 = 2;
+/// It ended by itself: its log says why.
+const BROKEN: u8 = 3;
+/// Arguments are wrong.
+const USAGE: u8 = 64;
+
+const HELP: &str = "\
+The first start makes, in the data directory: store.db (the store), seal.key (for registry logins), pki/ca.key and
+pki/ca.crt (the certificate authority), and admin.token (an API token of role admin). Operators need pki/ca.crt and
+a token; hosts need a join token of `redeployctl host token`.
+
+Exit codes:
+  0   stopped by SIGTERM or Ctrl-C
+  2   not started: the reason says what to do
+  3   ended by itself: the log says why
+  64  the arguments are wrong";
+
+/// Sequences the agents of node groups: takes operators' orders, tells agents, halts at the first failure.
+#[derive(Debug, Parser)]
+#[command(name = "redeploy-coordinator", version, after_help = HELP, max_term_width = 100)]
+struct Args {
+    /// Where the store, keys and certificates are kept; used by one coordinator at a time
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "REDEPLOY_COORDINATOR_DATA_DIR",
+        default_value = "/var/lib/redeploy-coordinator"
+    )]
+    data_dir: PathBuf,
+
+    /// Where agents dial: join and sessions, mutual TLS
+    #[arg(long, value_name = "IP:PORT", env = "REDEPLOY_COORDINATOR_LISTEN", default_value = "0.0.0.0:7443")]
+    listen: SocketAddr,
+
+    /// Where operators call: gRPC over TLS, with API tokens
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        env = "REDEPLOY_COORDINATOR_API_LISTEN",
+        default_value = "127.0.0.1:7444"
+    )]
+    api_listen: SocketAddr,
+
+    /// How long a host may be silent before its node counts as unknown and its deployment halts
+    #[arg(long, value_name = "TIME", default_value = "1min", value_parser = grace)]
+    grace: Span,
+
+    /// What is logged: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", env = "REDEPLOY_COORDINATOR_LOG_LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+}
+
+fn grace(text: &str) -> Result<Span, String> {
+    let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let ms = u32::try_from(time.as_millis()).ok().filter(|ms| (1000..=86_400_000).contains(ms));
+    ms.map(Span).ok_or_else(|| "must be between one second and one day".to_owned())
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Whoever closed the pipe has read enough.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
+        }
+    };
+    if args.listen == args.api_listen && args.listen.port() != 0 {
+        eprintln!("redeploy-coordinator: --listen and --api-listen must differ: both are {}", args.listen);
+        return ExitCode::from(USAGE);
+    }
+    log(args.log_level);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("redeploy-coordinator: cannot start its threads: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    ExitCode::from(runtime.block_on(serve(&args)))
+}
+
+/// What other crates say in detail may hold request headers, and those hold tokens: only their warnings count.
+fn log(level: LevelFilter) {
+    let ours =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("redeploy_coordinator", level);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    // Fails only if logging was started before, in the same process.
+    let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
+}
+
+async fn serve(args: &Args) -> u8 {
+    let settings = Settings {
+        data_dir: args.data_dir.clone(),
+        listen: args.listen,
+        api_listen: args.api_listen,
+        grace: args.grace,
+    };
+    // Before anything is started, so that a signal during the start is not lost.
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                eprintln!("redeploy-coordinator: cannot listen to signals: {error}");
+                return REFUSED;
+            }
+        };
+    let mut server = match Box::pin(Server::start(&settings)).await {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("redeploy-coordinator: {}", explain(&error));
+            return REFUSED;
+        }
+    };
+    tell(&settings, &server);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = server.fell() => {
+            tracing::error!("the driver ended by itself");
+            return BROKEN;
+        }
+    }
+    tracing::info!("stopping; agents go on with what they have begun");
+    server.stop().await;
+    DONE
+}
+
+/// One line per thing a person or program has to know to use it.
+fn tell(settings: &Settings, server: &Server) {
+    let (agents, operators) = (server.agents(), server.operators());
+    let (token, ca) = (admin_token_file(&settings.data_dir), ca_file(&settings.data_dir));
+    let lines =
+        format!("agents {agents}\noperators {operators}\nca {}\ntoken {}\n", ca.display(), token.display());
+    let mut out = std::io::stdout().lock();
+    // Nobody has to read it.
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+    tracing::info!(%agents, %operators, "ready");
+}
+
+/// An error with its causes, in one line.
+fn explain(error: &StartError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

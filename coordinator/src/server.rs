@@ -1,0 +1,240 @@
+//! The whole coordinator, put together: what is opened first, who runs, who stops when.
+//!
+//! ```text
+//!   lock ▸ store ▸ key ▸ CA ▸ admin token ▸ driver (goes on with what is stored) ▸ agents' port ▸ operators' port
+//!   stop:  operators' port ▸ agents' port ▸ what they said ▸ driver ▸ store
+//! ```
+//!
+//! Flows in: [`Settings`]. Flows out: two served ports. Must never serve before everything stored is known again.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::Agents;
+use crate::api::{self, Api, ApiListenError, ApiListening};
+use crate::driver::{self, Core, Login};
+use crate::durable::{self, DurableError};
+use crate::exchange::{self, Exchange};
+use crate::moment::{Moment, Span};
+use crate::pki::{Authority, PkiError};
+use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
+use crate::store::{NewApiToken, OpenError, Role, SealError, Sealer, Secret, Sqlite, StoreError};
+use crate::views::Views;
+
+/// What the coordinator is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Store, keys, certificates.
+    pub data_dir: PathBuf,
+    /// Where agents dial.
+    pub listen: SocketAddr,
+    /// Where operators call.
+    pub api_listen: SocketAddr,
+    /// How long a host may be silent before its node counts as unknown.
+    pub grace: Span,
+}
+
+/// It does not start. Nothing was sent to anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be had.
+    #[error("cannot use the data directory {path}: check that it can be made and written to", path = path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another coordinator works on it.
+    #[error("another redeploy-coordinator works with {path}: stop it first", path = path.display())]
+    Running {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key for logins is not usable.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The certificate authority is not usable.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The admin token cannot be written.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: check that nobody else does, or choose another address")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Agents cannot be served.
+    #[error(transparent)]
+    Agents(#[from] ListenError),
+    /// Operators cannot be served.
+    #[error(transparent)]
+    Operators(#[from] ApiListenError),
+}
+
+/// A coordinator that runs.
+#[derive(Debug)]
+pub struct Server {
+    agents: Listening,
+    operators: ApiListening,
+    saying: JoinHandle<()>,
+    driving: JoinHandle<()>,
+    stop_driver: CancellationToken,
+    store: Sqlite,
+    /// Kept open as long as this runs.
+    _lock: File,
+}
+
+/// The admin token's file in the data directory.
+#[must_use]
+pub fn admin_token_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.token")
+}
+
+/// The CA's certificate in the data directory, which operators need.
+#[must_use]
+pub fn ca_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("pki").join("ca.crt")
+}
+
+impl Server {
+    /// Starts everything, in order.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        let dir = &settings.data_dir;
+        let lock = lock(dir)?;
+        let store = Sqlite::open(&dir.join("store.db")).await?;
+        let sealer = Arc::new(Sealer::from_file(&dir.join("seal.key"))?);
+        let authority = Authority::open(&dir.join("pki"), SystemTime::now())?;
+        first_token(dir, &store).await?;
+
+        let book: Arc<dyn HostBook> = Arc::new(store.clone());
+        let (sessions, events) = Sessions::new(authority, book, sessions::Settings::default());
+        let exchange = Arc::new(Exchange(sessions.clone()));
+        let mut core = Core::load(Arc::new(store.clone()), Arc::clone(&exchange), Moment::now()).await?;
+        for (id, login) in logins(&store, &sealer, &core).await? {
+            core.remember_login(id, login);
+        }
+        // Both ports are taken before anything runs, so that a failed start has done nothing.
+        let for_agents = bind(settings.listen).await?;
+        let for_operators = bind(settings.api_listen).await?;
+
+        let (driver, inputs) = driver::driver();
+        let views = Arc::new(Views::default());
+        let stop_driver = CancellationToken::new();
+        let driving = tokio::spawn(driver::run(core, inputs, Arc::clone(&views), stop_driver.clone()));
+        let agents = Agents::new(store.clone(), driver.clone(), Arc::clone(&views));
+        let saying = tokio::spawn(exchange::run(sessions.clone(), events, agents));
+        let api = Api { store: store.clone(), driver, views, sealer, hosts: exchange, grace: settings.grace };
+        let agents = sessions::listen(&sessions, for_agents)?;
+        let operators = api::listen(Arc::new(api), sessions.authority(), for_operators)?;
+        Ok(Self { agents, operators, saying, driving, stop_driver, store, _lock: lock })
+    }
+
+    /// Where agents dial.
+    #[must_use]
+    pub fn agents(&self) -> SocketAddr {
+        self.agents.address
+    }
+
+    /// Where operators call.
+    #[must_use]
+    pub fn operators(&self) -> SocketAddr {
+        self.operators.address
+    }
+
+    /// Waits for the driver to end by itself, which only a defect makes it do. Afterwards nothing can be stopped in
+    /// order any more: end the process.
+    pub async fn fell(&mut self) {
+        let _ = (&mut self.driving).await;
+    }
+
+    /// Stops in order. Agents go on with what they have begun.
+    pub async fn stop(self) {
+        self.operators.stop().await;
+        self.agents.stop().await;
+        self.stop_driver.cancel();
+        // Between two turns, so nothing is half stored. A task that panicked has said so.
+        let _ = self.driving.await;
+        self.saying.abort();
+        let _ = self.saying.await;
+        self.store.close().await;
+    }
+}
+
+/// Makes the directory and takes it for this process.
+fn lock(dir: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::DataDir { path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Running { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { address, source })
+}
+
+/// With no API token at all nobody could ever make one: the first is written to a file. The file comes first, so that a
+/// crash in between leaves a file that is written again, and never a token that nobody knows.
+async fn first_token(dir: &Path, store: &Sqlite) -> Result<(), StartError> {
+    if !store.api_tokens().await?.is_empty() {
+        return Ok(());
+    }
+    let secret = Secret::generate("rda_")?;
+    let path = admin_token_file(dir);
+    durable::write(&path, format!("{}\n", secret.reveal()).as_bytes())?;
+    let new = NewApiToken { name: "admin".to_owned(), role: Role::Admin, envs: Vec::new(), expires_at: 0 };
+    store.add_api_token(&new, &secret.hash(), Moment::now()).await?;
+    tracing::info!(path = %path.display(), "an admin token was made: keep it in a safe place");
+    Ok(())
+}
+
+/// The logins of deployments that are not over. One that cannot be opened is told and left out: its nodes fail at the
+/// registry, and everything else goes on.
+async fn logins<S: crate::store::Ledger, K: driver::Link>(
+    store: &Sqlite,
+    sealer: &Sealer,
+    core: &Core<S, K>,
+) -> Result<Vec<(crate::ids::DeploymentId, Login)>, StoreError> {
+    let mut logins = Vec::new();
+    for deployment in core.open() {
+        let id = deployment.id;
+        let Some(sealed) = store.sealed_login(id).await? else { continue };
+        match sealer.open(id, &sealed).map(|text| serde_json::from_slice(&text)) {
+            Ok(Ok(login)) => logins.push((id, login)),
+            // What was sealed is not shown, not even by its parser.
+            Ok(Err(_)) => tracing::error!(%id, "the stored registry login is not readable"),
+            Err(error) => tracing::error!(%id, %error, "the stored registry login cannot be opened"),
+        }
+    }
+    Ok(logins)
+}

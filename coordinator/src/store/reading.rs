@@ -1,0 +1,246 @@
+//! What the API reads, and the audit log.
+
+use redeploy_proto::RedeployId;
+use sqlx::FromRow;
+
+use super::{Idempotency, NewEvent, Sqlite, StoreError, failed, writing};
+use crate::deployment::Deployment;
+use crate::ids::{DeploymentId, EnvName, GroupName};
+use crate::moment::Moment;
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct AuditRow {
+    /// When.
+    pub at: i64,
+    /// Name of the token.
+    pub who: String,
+    /// Which call.
+    pub what: String,
+    /// About what.
+    pub target: String,
+    /// From where.
+    pub address: String,
+    /// `ok`, or the error.
+    pub result: String,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct EventRow {
+    /// Rising.
+    pub seq: i64,
+    /// When.
+    pub at: i64,
+    /// See [`NewEvent`] for these.
+    pub kind: String,
+    /// Environment.
+    pub env: String,
+    /// Group.
+    pub grp: String,
+    /// Node.
+    pub node_id: u32,
+    /// Host.
+    pub host_id: String,
+    /// Deployment.
+    pub deployment_id: String,
+    /// Order.
+    pub redeploy_id: String,
+    /// Who.
+    pub by_whom: String,
+    /// For people.
+    pub text: String,
+}
+
+/// One order with its report.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct OrderRow {
+    /// Its id.
+    pub redeploy_id: String,
+    /// `redeploy` or `revert`.
+    pub kind: String,
+    /// For.
+    pub node_id: u32,
+    /// `redeploy.v1.Report`, if it came.
+    pub report: Option<Vec<u8>>,
+}
+
+/// Which deployments to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct DeploymentFilter {
+    /// Of this environment.
+    pub env: Option<EnvName>,
+    /// Of this group.
+    pub group: Option<GroupName>,
+    /// Not over.
+    pub only_open: bool,
+    /// Older than this one.
+    pub before: Option<DeploymentId>,
+    /// So many.
+    pub limit: u32,
+}
+
+impl Sqlite {
+    /// Deployments with their nodes, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployments(&self, filter: &DeploymentFilter) -> Result<Vec<Deployment>, StoreError> {
+        let bodies: Vec<String> = sqlx::query_scalar(
+            "SELECT body FROM deployments WHERE ($1 IS NULL OR env = $1) AND ($2 IS NULL OR grp = $2) \
+             AND ($3 = 0 OR is_open = 1) AND ($4 IS NULL OR deployment_id < $4) \
+             ORDER BY deployment_id DESC LIMIT $5",
+        )
+        .bind(filter.env.as_ref().map(EnvName::as_str))
+        .bind(filter.group.as_ref().map(GroupName::as_str))
+        .bind(filter.only_open)
+        .bind(filter.before.map(|id| id.to_string()))
+        .bind(i64::from(filter.limit))
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("list deployments"))?;
+        let mut deployments = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            deployments.push(self.whole(body).await?);
+        }
+        Ok(deployments)
+    }
+
+    /// The ids that begin or end with a text; at most a few.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployments_like(&self, text: &str) -> Result<Vec<DeploymentId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT deployment_id FROM deployments WHERE substr(deployment_id, 1, length($1)) = $1 \
+             OR substr(deployment_id, -length($1)) = $1 LIMIT 3",
+        )
+        .bind(text)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("look a deployment up"))?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// The deployment an idempotency key made, with the digest of the request it was made with.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn made_with(&self, key: &Idempotency) -> Result<Option<(DeploymentId, Vec<u8>)>, StoreError> {
+        let row: Option<(String, Vec<u8>)> = sqlx::query_as(
+            "SELECT deployment_id, idem_request FROM deployments WHERE idem_by = $1 AND idem_key = $2",
+        )
+        .bind(&key.by)
+        .bind(&key.key)
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed("look an idempotency key up"))?;
+        Ok(row.and_then(|(id, request)| Some((id.parse().ok()?, request))))
+    }
+
+    /// The orders of a deployment, in the order in which they were given.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn orders(&self, of: DeploymentId) -> Result<Vec<OrderRow>, StoreError> {
+        sqlx::query_as(
+            "SELECT redeploy_id, kind, node_id, report FROM orders WHERE deployment_id = $1 \
+             ORDER BY stored_at, generation",
+        )
+        .bind(of.to_string())
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("read orders"))
+    }
+
+    /// Which deployment an order belongs to.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployment_of(&self, id: RedeployId) -> Result<Option<DeploymentId>, StoreError> {
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT deployment_id FROM orders WHERE redeploy_id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.reader)
+                .await
+                .map_err(failed("look an order up"))?;
+        Ok(found.and_then(|id| id.parse().ok()))
+    }
+
+    /// A deployment's sealed login.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn sealed_login(&self, of: DeploymentId) -> Result<Option<Vec<u8>>, StoreError> {
+        sqlx::query_scalar("SELECT sealed FROM secrets WHERE deployment_id = $1")
+            .bind(of.to_string())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed("read a sealed login"))
+    }
+
+    /// Adds an event that belongs to no batch.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn add_event(&self, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
+        let mut tx = self.begin("store an event").await?;
+        writing::insert_event(&mut tx, event, at).await?;
+        tx.commit().await.map_err(failed("store an event"))
+    }
+
+    /// Events after a number, of all or one environment or deployment.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn events(
+        &self,
+        after: u64,
+        env: &str,
+        deployment: &str,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        sqlx::query_as(
+            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
+             ORDER BY seq LIMIT $4",
+        )
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(env)
+        .bind(deployment)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("read events"))
+    }
+
+    /// Writes a line into the audit log.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn audit(&self, row: &AuditRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO audit (at, who, what, target, address, result) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(row.at)
+        .bind(&row.who)
+        .bind(&row.what)
+        .bind(&row.target)
+        .bind(&row.address)
+        .bind(&row.result)
+        .execute(&self.writer)
+        .await
+        .map_err(failed("write the audit log"))?;
+        Ok(())
+    }
+
+    /// The whole audit log, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn audit_log(&self) -> Result<Vec<AuditRow>, StoreError> {
+        sqlx::query_as("SELECT at, who, what, target, address, result FROM audit ORDER BY seq")
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed("read the audit log"))
+    }
+}

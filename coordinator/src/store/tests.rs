@@ -1,0 +1,263 @@
+//! The store on a real file, and that the real one and the one in memory agree.
+
+use std::collections::BTreeMap;
+
+use redeploy_proto::RedeployId;
+
+use super::*;
+use crate::deployment::{Deployment, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms};
+use crate::ids::{DeploymentId, HostId, NodeId};
+use crate::moment::{Moment, Span};
+
+const NOW: Moment = Moment(1_000_000);
+
+async fn store() -> (Sqlite, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&dir.path().join("store.db")).await.unwrap();
+    (store, dir)
+}
+
+fn host_row(name: &str) -> HostRow {
+    HostRow {
+        host_id: name.into(),
+        name: name.into(),
+        joined_at: 1,
+        seen_at: 1,
+        address: String::new(),
+        cert_ends: 9,
+        facts: None,
+        revoked_at: None,
+    }
+}
+
+fn host(name: &str) -> HostId {
+    name.parse().unwrap()
+}
+
+fn seen(container: &str, labelled: bool) -> Seen {
+    let label = labelled.then(|| ("shop".parse().unwrap(), "cp".parse().unwrap()));
+    Seen { container: container.into(), label, facts: vec![1] }
+}
+
+fn deployment(phase: Phase) -> Deployment {
+    let part = NodePart {
+        node: NodeId(1),
+        host: host("h1"),
+        container: "web".into(),
+        image: "web:2".into(),
+        redeploy_id: RedeployId::generate(),
+        revert_id: RedeployId::generate(),
+        state: NodeState::Running { since: NOW, cancelled: false },
+    };
+    Deployment {
+        id: DeploymentId::generate(),
+        env: "shop".parse().unwrap(),
+        group: "cp".parse().unwrap(),
+        terms: Terms {
+            image: "web:2".into(),
+            parallel: Parallel::Nodes(1),
+            delay: Span(0),
+            on_failure: OnFailure::Halt,
+            budget: Span::minutes(75),
+            grace: Span::seconds(30),
+            options: Options::default(),
+        },
+        fixed: BTreeMap::new(),
+        phase,
+        created_at: NOW,
+        deadline: NOW,
+        last_verified: None,
+        ended_at: None,
+        created_by: "ann".into(),
+        nodes: [(NodeId(1), part)].into(),
+    }
+}
+
+fn batch(deployment: &Deployment, new: bool) -> Batch {
+    let mut head = deployment.clone();
+    let parts = std::mem::take(&mut head.nodes).into_values().collect();
+    let new = new.then(|| NewDeployment { idempotency: None, login: Some(vec![7; 40]) });
+    Batch { at: Some(NOW), saved: vec![Saved { head, parts, new }], ..Batch::default() }
+}
+
+fn order(deployment: &Deployment) -> NewOrder {
+    let part = &deployment.nodes[&NodeId(1)];
+    NewOrder {
+        id: part.redeploy_id,
+        kind: "redeploy",
+        deployment: deployment.id,
+        node: part.node,
+        host: part.host.clone(),
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_there_after_the_store_was_closed_and_opened() {
+    let (store, dir) = store().await;
+    store.add_host(&host_row("h1")).await.unwrap();
+    store.take_inventory(&host("h1"), &[seen("web", true)], NOW).await.unwrap();
+    let life = deployment(Phase::Rolling);
+    let mut first = batch(&life, true);
+    first.orders.push(order(&life));
+    let stored = store.commit(&first).await.unwrap();
+    assert_eq!(stored, [StoredOrder { id: life.nodes[&NodeId(1)].redeploy_id, generation: 1 }]);
+    assert_eq!(store.sealed_login(life.id).await.unwrap().unwrap(), vec![7; 40]);
+    store.close().await;
+
+    let store = Sqlite::open(&dir.path().join("store.db")).await.unwrap();
+    assert_eq!(store.load().await.unwrap(), (vec![life.clone()], stored));
+    let mut over = life.clone();
+    over.phase = Phase::Done;
+    over.nodes.get_mut(&NodeId(1)).unwrap().state = NodeState::Done { at: NOW };
+    let mut end = batch(&over, false);
+    end.wipe.push(over.id);
+    store.commit(&end).await.unwrap();
+    assert_eq!(store.load().await.unwrap().0, []);
+    assert_eq!(store.load_one(over.id).await.unwrap(), Some(over.clone()));
+    assert_eq!(store.sealed_login(over.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_deployments_never_work_on_one_group() {
+    let (real, _dir) = store().await;
+    let memory = Memory::default();
+    let ledgers: [&dyn Ledger; 2] = [&real, &memory];
+    for ledger in ledgers {
+        ledger.commit(&batch(&deployment(Phase::Checking), true)).await.unwrap();
+        let second = ledger.commit(&batch(&deployment(Phase::Checking), true)).await;
+        assert!(matches!(second, Err(StoreError::Taken { .. })), "{second:?}");
+        ledger.commit(&batch(&deployment(Phase::Queued), true)).await.unwrap();
+        assert_eq!(ledger.load().await.unwrap().0.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_store_stores_nothing_or_everything() {
+    let memory = std::sync::Arc::new(Memory::default());
+    let failing = Failing::new(memory.clone(), Plan::Before(1));
+    assert!(failing.commit(&batch(&deployment(Phase::Checking), true)).await.is_err());
+    assert_eq!(memory.commits(), 0);
+    let failing = Failing::new(memory.clone(), Plan::After(1));
+    assert!(failing.commit(&batch(&deployment(Phase::Checking), true)).await.is_err());
+    assert_eq!(memory.commits(), 1);
+}
+
+#[tokio::test]
+async fn a_node_keeps_its_id_and_an_id_is_never_given_twice() {
+    let (store, _dir) = store().await;
+    store.add_host(&host_row("h1")).await.unwrap();
+    let inventory = [seen("web", true), seen("db", false)];
+    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    store.take_inventory(&host("h1"), &[], NOW).await.unwrap();
+    assert!(!store.nodes().await.unwrap()[0].present);
+    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    let nodes = store.nodes().await.unwrap();
+    assert_eq!(nodes.iter().map(|n| (n.node_id, n.present)).collect::<Vec<_>>(), [(1, true)]);
+
+    store.forget(NodeId(1), NOW).await.unwrap();
+    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    assert_eq!(store.nodes().await.unwrap()[0].node_id, 2);
+    let group = ("shop".parse().unwrap(), "sqldb".parse().unwrap());
+    let adopted = store.adopt(&host("h1"), "db", (&group.0, &group.1), NOW).await.unwrap();
+    assert_eq!(store.adopt(&host("h1"), "db", (&group.0, &group.1), NOW).await.unwrap(), adopted);
+    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    let node = store.nodes().await.unwrap().pop().unwrap();
+    assert_eq!((node.adopted, node.present, node.grp.as_str()), (true, true, "sqldb"));
+}
+
+#[tokio::test]
+async fn a_join_token_is_good_for_one_key_until_it_expires() {
+    let (store, _dir) = store().await;
+    let token = JoinTokenRow {
+        token_id: "t1".into(),
+        comment: String::new(),
+        created_at: NOW.0,
+        created_by: "ann".into(),
+        expires_at: NOW.0 + 10,
+        used_by: None,
+        revoked_at: None,
+    };
+    store.add_join_token(&token, b"hash").await.unwrap();
+    let first = store.use_join_token(b"hash", b"key", &host("h1"), NOW).await.unwrap();
+    assert_eq!(first, Used::By(host("h1")));
+    let again = store.use_join_token(b"hash", b"key", &host("h2"), NOW).await.unwrap();
+    assert_eq!(again, Used::By(host("h1")), "a lost answer costs nothing");
+    for (hash, key, now) in
+        [(b"hash", b"kex", NOW), (b"hasx", b"key", NOW), (b"hash", b"key", Moment(NOW.0 + 10))]
+    {
+        let used = store.use_join_token(hash, key, &host("h2"), now).await.unwrap();
+        assert_eq!(used, Used::Refused);
+    }
+    assert!(store.revoke_join_token("t1", NOW).await.unwrap());
+    assert_eq!(store.use_join_token(b"hash", b"key", &host("h1"), NOW).await.unwrap(), Used::Refused);
+}
+
+#[tokio::test]
+async fn api_tokens_are_found_by_hash_until_they_expire_or_are_revoked() {
+    let (store, _dir) = store().await;
+    let secret = Secret::generate("rda_").unwrap();
+    assert!(!format!("{secret:?}").contains(secret.reveal()));
+    let new = NewApiToken {
+        name: "ci".into(),
+        role: Role::Deployer,
+        envs: vec!["shop".parse().unwrap()],
+        expires_at: NOW.0 + 5,
+    };
+    let made = store.add_api_token(&new, &secret.hash(), NOW).await.unwrap();
+    assert!(matches!(store.add_api_token(&new, b"other", NOW).await, Err(StoreError::Taken { .. })));
+    let hash = hash_of(secret.reveal());
+    assert_eq!(store.api_token(&hash, NOW).await.unwrap(), Some(made));
+    assert_eq!(store.api_token(&hash, Moment(NOW.0 + 5)).await.unwrap(), None);
+    assert!(store.revoke_api_token("ci", NOW).await.unwrap());
+    assert_eq!(store.api_token(&hash, NOW).await.unwrap(), None);
+    assert!(!store.revoke_api_token("nobody", NOW).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_audit_log_cannot_be_changed() {
+    let (store, _dir) = store().await;
+    let row = AuditRow {
+        at: 1,
+        who: "ann".into(),
+        what: "deploy".into(),
+        target: "shop/cp".into(),
+        address: "127.0.0.1".into(),
+        result: "ok".into(),
+    };
+    store.audit(&row).await.unwrap();
+    for sql in ["DELETE FROM audit", "UPDATE audit SET who = 'bob'"] {
+        assert!(sqlx::query(sql).execute(&store.writer).await.is_err(), "{sql}");
+    }
+    assert_eq!(store.audit_log().await.unwrap(), [row]);
+}
+
+#[tokio::test]
+async fn a_damaged_a_foreign_and_a_newer_store_are_refused_with_what_to_do() {
+    let (store, dir) = store().await;
+    let path = dir.path().join("store.db");
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (999, 'later', 1, x'00', 0)",
+    )
+    .execute(&store.writer)
+    .await
+    .unwrap();
+    store.close().await;
+    let newer = Sqlite::open(&path).await.unwrap_err();
+    assert!(matches!(newer, OpenError::Newer { schema: 999, .. }), "{newer:?}");
+    assert!(newer.to_string().contains("start the newer redeploy-coordinator"), "{newer}");
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[100..middle].fill(0xee);
+    crate::durable::write(&path, &bytes).unwrap();
+    let damaged = Sqlite::open(&path).await.unwrap_err();
+    assert!(matches!(damaged, OpenError::Damaged { .. }), "{damaged:?}");
+    assert!(damaged.to_string().contains("put back a copy"), "{damaged}");
+
+    crate::durable::write(&path, b"this is no database, but long enough to be looked at as if it were one")
+        .unwrap();
+    assert!(matches!(Sqlite::open(&path).await, Err(OpenError::Damaged { .. })));
+    let nowhere = Sqlite::open(&dir.path().join("no/such/store.db")).await.unwrap_err();
+    assert!(nowhere.to_string().contains("check that"), "{nowhere}");
+}

@@ -1,0 +1,230 @@
+//! The driver's batches, into SQLite.
+
+use async_trait::async_trait;
+use redeploy_proto::RedeployId;
+use sqlx::{Row, Sqlite as Db, Transaction};
+
+use super::memory::matters;
+use super::{Batch, Ledger, NewEvent, NewOrder, Saved, Sqlite, StoreError, StoredOrder, failed, unreadable};
+use crate::deployment::{Deployment, NodePart, Phase};
+use crate::ids::DeploymentId;
+use crate::moment::Moment;
+
+type Tx<'a> = Transaction<'a, Db>;
+
+#[async_trait]
+impl Ledger for Sqlite {
+    async fn load(&self) -> Result<(Vec<Deployment>, Vec<StoredOrder>), StoreError> {
+        // Those that are over and still await an agent are few.
+        let rows = sqlx::query(
+            "SELECT body FROM deployments WHERE is_open = 1 OR deployment_id IN \
+             (SELECT deployment_id FROM deployment_nodes WHERE part ->> '$.state.state' IN ('running', 'reverting', 'unknown'))",
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("read deployments"))?;
+        let mut deployments = Vec::new();
+        let mut orders = Vec::new();
+        for row in rows {
+            let deployment = self.whole(row.get(0)).await?;
+            orders.extend(self.orders_of(deployment.id).await?);
+            deployments.push(deployment);
+        }
+        debug_assert!(deployments.iter().all(matters));
+        Ok((deployments, orders))
+    }
+
+    async fn load_one(&self, id: DeploymentId) -> Result<Option<Deployment>, StoreError> {
+        let body = sqlx::query_scalar("SELECT body FROM deployments WHERE deployment_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed("read a deployment"))?;
+        match body {
+            Some(body) => self.whole(body).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<StoredOrder>, StoreError> {
+        let at = batch.at.unwrap_or_else(Moment::now);
+        let mut tx = self.begin("store what was decided").await?;
+        for saved in &batch.saved {
+            save(&mut tx, saved).await?;
+        }
+        let mut stored = Vec::with_capacity(batch.orders.len());
+        for order in &batch.orders {
+            stored.push(insert_order(&mut tx, order, at).await?);
+        }
+        for (id, report) in &batch.reports {
+            sqlx::query("UPDATE orders SET report = $1 WHERE redeploy_id = $2")
+                .bind(report)
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed("store a report"))?;
+        }
+        for event in &batch.events {
+            insert_event(&mut tx, event, at).await?;
+        }
+        for id in &batch.wipe {
+            sqlx::query("DELETE FROM secrets WHERE deployment_id = $1")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed("wipe a login"))?;
+        }
+        tx.commit().await.map_err(failed("store what was decided"))?;
+        Ok(stored)
+    }
+}
+
+impl Sqlite {
+    /// A deployment with its nodes.
+    pub(super) async fn whole(&self, body: String) -> Result<Deployment, StoreError> {
+        let mut deployment: Deployment =
+            serde_json::from_str(&body).map_err(unreadable("deployment in table deployments"))?;
+        let parts: Vec<String> =
+            sqlx::query_scalar("SELECT part FROM deployment_nodes WHERE deployment_id = $1")
+                .bind(deployment.id.to_string())
+                .fetch_all(&self.reader)
+                .await
+                .map_err(failed("read the nodes of a deployment"))?;
+        for part in parts {
+            let part: NodePart = serde_json::from_str(&part)
+                .map_err(unreadable(format!("node of deployment {}", deployment.id)))?;
+            deployment.nodes.insert(part.node, part);
+        }
+        Ok(deployment)
+    }
+
+    async fn orders_of(&self, id: DeploymentId) -> Result<Vec<StoredOrder>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT redeploy_id, generation FROM orders WHERE deployment_id = $1")
+                .bind(id.to_string())
+                .fetch_all(&self.reader)
+                .await
+                .map_err(failed("read orders"))?;
+        let order = |(id, generation): (String, i64)| {
+            let id: RedeployId = id.parse().ok()?;
+            Some(StoredOrder { id, generation: u64::try_from(generation).ok()? })
+        };
+        Ok(rows.into_iter().filter_map(order).collect())
+    }
+}
+
+async fn save(tx: &mut Tx<'_>, saved: &Saved) -> Result<(), StoreError> {
+    let head = &saved.head;
+    let body = serde_json::to_string(head).map_err(unreadable("deployment"))?;
+    match &saved.new {
+        Some(new) => {
+            let idempotency = new.idempotency.as_ref();
+            sqlx::query(
+                "INSERT INTO deployments (deployment_id, env, grp, phase, is_open, created_at, idem_by, idem_key, \
+                 idem_request, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(head.id.to_string())
+            .bind(head.env.as_str())
+            .bind(head.group.as_str())
+            .bind(head.phase.word())
+            .bind(is_open(&head.phase))
+            .bind(head.created_at.0)
+            .bind(idempotency.map(|key| key.by.clone()))
+            .bind(idempotency.map(|key| key.key.clone()))
+            .bind(idempotency.map(|key| key.request.clone()))
+            .bind(body)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("begin a deployment of this group"))?;
+            if let Some(sealed) = &new.login {
+                sqlx::query("INSERT INTO secrets (deployment_id, sealed) VALUES ($1, $2)")
+                    .bind(head.id.to_string())
+                    .bind(sealed)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(failed("store a login"))?;
+            }
+        }
+        None => {
+            sqlx::query(
+                "UPDATE deployments SET phase = $1, is_open = $2, body = $3 WHERE deployment_id = $4",
+            )
+            .bind(head.phase.word())
+            .bind(is_open(&head.phase))
+            .bind(body)
+            .bind(head.id.to_string())
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("begin another deployment of this group"))?;
+        }
+    }
+    for part in &saved.parts {
+        save_part(tx, head.id, part).await?;
+    }
+    Ok(())
+}
+
+async fn save_part(tx: &mut Tx<'_>, id: DeploymentId, part: &NodePart) -> Result<(), StoreError> {
+    let json = serde_json::to_string(part).map_err(unreadable("node of a deployment"))?;
+    sqlx::query(
+        "INSERT INTO deployment_nodes (deployment_id, node_id, part) VALUES ($1, $2, $3) \
+         ON CONFLICT (deployment_id, node_id) DO UPDATE SET part = excluded.part",
+    )
+    .bind(id.to_string())
+    .bind(i64::from(part.node.0))
+    .bind(json)
+    .execute(&mut **tx)
+    .await
+    .map_err(failed("store a node of a deployment"))?;
+    Ok(())
+}
+
+fn is_open(phase: &Phase) -> i64 {
+    i64::from(!phase.is_end())
+}
+
+async fn insert_order(tx: &mut Tx<'_>, order: &NewOrder, at: Moment) -> Result<StoredOrder, StoreError> {
+    let generation: i64 = sqlx::query_scalar(
+        "UPDATE nodes SET generation = generation + 1 WHERE node_id = $1 RETURNING generation",
+    )
+    .bind(i64::from(order.node.0))
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed("raise the generation of a node"))?;
+    sqlx::query(
+        "INSERT INTO orders (redeploy_id, kind, deployment_id, node_id, host_id, generation, stored_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(order.id.to_string())
+    .bind(order.kind)
+    .bind(order.deployment.to_string())
+    .bind(i64::from(order.node.0))
+    .bind(order.host.as_str())
+    .bind(generation)
+    .bind(at.0)
+    .execute(&mut **tx)
+    .await
+    .map_err(failed("store an order twice"))?;
+    Ok(StoredOrder { id: order.id, generation: generation.unsigned_abs() })
+}
+
+pub(super) async fn insert_event(tx: &mut Tx<'_>, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO events (at, kind, env, grp, node_id, host_id, deployment_id, redeploy_id, by_whom, text) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(at.0)
+    .bind(&event.kind)
+    .bind(&event.env)
+    .bind(&event.group)
+    .bind(i64::from(event.node))
+    .bind(&event.host)
+    .bind(&event.deployment)
+    .bind(&event.redeploy)
+    .bind(&event.by)
+    .bind(&event.text)
+    .execute(&mut **tx)
+    .await
+    .map_err(failed("store an event"))?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! A coordinator and agents as the programs they are, and `redeployctl` to ask them.
+//!
+//! Flows in: a sandbox. Flows out: what `redeployctl` said, programs to kill. All agents share one engine; each has a
+//! data directory of its own, so to the coordinator each is a host.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::agent::{Agent, built_beside_tests};
+use crate::process::{Outcome, Running};
+use crate::sandbox::Sandbox;
+use crate::wait;
+
+/// No deployment of a test takes this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Short waits, as in other suites.
+const AGENT_TOML: &str = "settle_time = \"100ms\"\nverify_timeout = \"20s\"\ndisk_headroom = 0\n";
+
+/// A coordinator and its agents.
+pub struct Fleet<'a> {
+    sandbox: &'a Sandbox,
+    coordinator: Option<Running>,
+    /// Where agents dial, and operators call; chosen at the first start.
+    ports: Option<(String, String)>,
+}
+
+impl<'a> Fleet<'a> {
+    /// Starts a coordinator on free ports.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn new(sandbox: &'a Sandbox) -> Result<Self> {
+        let mut fleet = Self { sandbox, coordinator: None, ports: None };
+        fleet.start_coordinator()?;
+        Ok(fleet)
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.sandbox.path().join("coordinator")
+    }
+
+    /// Starts the coordinator, at the ports it had before.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_coordinator(&mut self) -> Result<()> {
+        let free = || "127.0.0.1:0".to_owned();
+        let (agents, operators) = self.ports.clone().unwrap_or_else(|| (free(), free()));
+        let mut command = Command::new(built_beside_tests("redeploy-coordinator")?);
+        command.arg("--data-dir").arg(self.data_dir());
+        command.args(["--listen", &agents, "--api-listen", &operators]);
+        let running = Running::spawn(command)?;
+        let said = wait::eventually(wait::PATIENCE, "the coordinator to serve", || {
+            let said = running.stdout_so_far();
+            ensure!(said.contains("token "), "it says: {said}{}", running.stderr_so_far());
+            Ok(Some(said))
+        })?;
+        let after = |word: &str| said.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+        self.ports = after("agents ").zip(after("operators "));
+        ensure!(self.ports.is_some(), "no ports: {said}");
+        self.coordinator = Some(running);
+        Ok(())
+    }
+
+    /// Kills the coordinator, as a power cut would.
+    ///
+    /// # Errors
+    /// None runs.
+    pub fn kill_coordinator(&mut self) -> Result<()> {
+        self.coordinator.take().context("no coordinator runs")?.kill().map(drop)
+    }
+
+    /// Asks the coordinator to stop, and waits.
+    ///
+    /// # Errors
+    /// None runs, or it does not stop well.
+    pub fn stop_coordinator(&mut self) -> Result<()> {
+        let running = self.coordinator.take().context("no coordinator runs")?;
+        running.terminate()?;
+        running.wait(wait::PATIENCE)?.expect_code(0).map(drop)
+    }
+
+    /// An agent of this fleet. It has its data in a directory of its own.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn agent(&self, name: &str) -> Result<Agent> {
+        let config = self.sandbox.path().join("agent.toml");
+        std::fs::write(&config, AGENT_TOML)?;
+        let config = config.to_str().context("the path is not UTF-8")?;
+        Ok(Agent::new(&self.sandbox.path().join(name))?.option("--config", config))
+    }
+
+    /// Lets an agent join, and gives the id of its host.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn join(&self, agent: &Agent) -> Result<String> {
+        let token = self.ctl(&["host", "token"])?.expect_code(0)?.stdout;
+        let (agents, _) = self.ports.as_ref().context("no ports")?;
+        let joined =
+            agent.run(&["join", "--coordinator", agents, "--token", token.trim()])?.expect_code(0)?;
+        let id = joined.stderr.split("as host ").nth(1).and_then(|rest| rest.split('.').next());
+        Ok(id.with_context(|| joined.describe())?.to_owned())
+    }
+
+    /// Waits until so many hosts are connected.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn wait_for_hosts(&self, count: usize) -> Result<()> {
+        wait::until(wait::PATIENCE, "the hosts to be connected", || {
+            let hosts = lines(&self.ctl(&["host", "list", "--json"])?.expect_code(0)?)?;
+            Ok(hosts.iter().filter(|host| host["state"] == "connected").count() == count)
+        })
+    }
+
+    /// Waits until a group has so many nodes.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn wait_for_nodes(&self, env: &str, count: usize) -> Result<()> {
+        wait::until(wait::PATIENCE, "the nodes to be there", || {
+            let nodes = lines(&self.ctl(&["node", "list", "--env", env, "--json"])?.expect_code(0)?)?;
+            Ok(nodes.iter().filter(|node| node["is_present"] == true).count() == count)
+        })
+    }
+
+    /// Runs `redeployctl` to its end.
+    ///
+    /// # Errors
+    /// It does not end. An exit code is no error.
+    pub fn ctl(&self, arguments: &[&str]) -> Result<Outcome> {
+        self.spawn_ctl(arguments)?.wait(PATIENCE)
+    }
+
+    /// Starts `redeployctl` and leaves it running.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn_ctl(&self, arguments: &[&str]) -> Result<Running> {
+        let (_, operators) = self.ports.as_ref().context("no ports")?;
+        let mut command = Command::new(built_beside_tests("redeployctl")?);
+        command.env_remove("REDEPLOY_TOKEN").env("REDEPLOY_COORDINATOR", operators);
+        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
+        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        command.args(arguments);
+        Running::spawn(command)
+    }
+
+    /// Starts a deployment that is followed, and gives it with its id.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn deploy(&self, env: &str, image: &str, more: &[&str]) -> Result<Deploy> {
+        let words = ["deploy", "--env", env, "--group", "cp", "--image", image, "--pull", "never", "--json"];
+        Ok(Deploy { ctl: self.spawn_ctl(&[&words, more].concat())? })
+    }
+}
+
+/// A `redeployctl` that follows a deployment.
+pub struct Deploy {
+    ctl: Running,
+}
+
+impl Deploy {
+    /// Waits until a line tells of a node in this phase.
+    ///
+    /// # Errors
+    /// None does.
+    pub fn wait_for_node(&self, phase: &str) -> Result<()> {
+        wait::until(wait::PATIENCE, &format!("a node to be {phase}"), || {
+            Ok(self.ctl.stdout_so_far().contains(&format!("\"phase\":\"{phase}\",\"waits_for\"")))
+        })
+    }
+
+    /// Waits for its end, and gives every state it told.
+    ///
+    /// # Errors
+    /// It ended with another exit code.
+    pub fn ended(self, code: i32) -> Result<Vec<Value>> {
+        lines(&self.ctl.wait(PATIENCE)?.expect_code(code)?)
+    }
+}
+
+/// One JSON object per line.
+///
+/// # Errors
+/// A line is none.
+pub fn lines(outcome: &Outcome) -> Result<Vec<Value>> {
+    let parse = |line| serde_json::from_str(line).with_context(|| outcome.describe());
+    outcome.stdout.lines().map(parse).collect()
+}

@@ -1,0 +1,9 @@
+//! Agents and coordinator over TLS, with real containers. In `joining` and `sessions` the driver is the test; in
+//! `programs` everything is a program of its own.
+
+#[path = "group/joining.rs"]
+mod joining;
+#[path = "group/programs.rs"]
+mod programs;
+#[path = "group/sessions.rs"]
+mod sessions;

@@ -1,0 +1,137 @@
+//! Orders down, reports up, through everything that can happen to a session in between.
+
+use anyhow::{Context, Result, ensure};
+use redeploy_agent::session::RunError;
+use redeploy_coordinator::moment::Moment;
+use redeploy_coordinator::sessions::{Event, Said};
+use redeploy_proto::v1::coordinator_message::Message;
+use redeploy_proto::{RedeployId, v1};
+use redeploy_tests::group::{Coordinator, Running, order};
+use redeploy_tests::images;
+use redeploy_tests::sandbox::Sandbox;
+
+/// Passes over everything until the order is written down on the host.
+async fn accepted(coordinator: &mut Coordinator, id: RedeployId) -> Result<()> {
+    coordinator
+        .until("the acceptance", |event| match event {
+            Event::Said { said: Said::Accepted(of), .. } if of == id => Some(()),
+            Event::Said { .. } | Event::Connected { .. } | Event::Lost { .. } => None,
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_is_redeployed_through_a_session_once_and_reported_until_acknowledged() -> Result<()> {
+    let sandbox = Sandbox::new("through a session")?;
+    let labels = ["--label", "io.redeploy.env=shop", "--label", "io.redeploy.group=cp"];
+    let web = sandbox.run_subject("web", &labels, &images::subject_v1()?)?;
+    let mut coordinator = Coordinator::start(sandbox.path()).await?;
+    let host = coordinator.joined(&sandbox.data_dir()).await?;
+    let agent = Running::start(&sandbox.data_dir()).await?;
+
+    let (of, hello, open) = coordinator.connected().await?;
+    ensure!(of == host && open.is_empty());
+    let facts = hello.facts.context("no facts")?;
+    ensure!(facts.cpus > 0 && facts.memory_total_bytes > 0 && facts.data_dir_free_bytes > 0, "{facts:?}");
+    let inventory = hello.inventory.context("no inventory")?;
+    let node = inventory.containers.iter().find(|node| node.name == web).context("not in the inventory")?;
+    ensure!(node.env == "shop" && node.group == "cp" && node.state() == v1::ContainerState::Running);
+
+    let id = RedeployId::generate();
+    let mut check =
+        v1::PreflightOrder { redeploy_id: id.to_string(), deadline_ms: 60_000, ..Default::default() };
+    let redeploy = order(id, 1, &web, &images::subject_v2()?);
+    (check.container, check.image, check.options) =
+        (web.clone(), redeploy.image.clone(), redeploy.options.clone());
+    coordinator.say(Message::Preflight(check))?;
+    let preflight = coordinator
+        .until("the preflight", |event| match event {
+            Event::Said { said: Said::Preflight(_, preflight), .. } => Some(preflight),
+            Event::Said { .. } | Event::Connected { .. } | Event::Lost { .. } => None,
+        })
+        .await?;
+    ensure!(preflight.is_ok && preflight.plan_text.contains(&web), "{preflight:?}");
+
+    // The same order twice is one redeploy.
+    coordinator.say(Message::Redeploy(redeploy.clone()))?;
+    coordinator.say(Message::Redeploy(redeploy.clone()))?;
+    let report = coordinator.report(id).await?;
+    ensure!(report.verdict() == v1::Verdict::Done && !report.is_local, "{report:?}");
+    ensure!(report.node_id == 1 && report.generation == 1 && report.downtime_ms.is_some());
+    ensure!(sandbox.http(&web)?.get("/version")?.text() == "v2\n");
+    let stale = RedeployId::generate();
+    coordinator.say(Message::Redeploy(order(stale, 1, &web, &images::subject_v1()?)))?;
+    let refusal = coordinator.report(stale).await?;
+    ensure!(
+        refusal.verdict() == v1::Verdict::Refused && refusal.refusals[0].contains("generation"),
+        "{refusal:?}"
+    );
+
+    // Not acknowledged, so it comes again with the next session; acknowledged, no more.
+    ensure!(agent.stop().await?.is_ok());
+    let agent = Running::start(&sandbox.data_dir()).await?;
+    let (_, _, open) = coordinator.connected().await?;
+    ensure!(open == [(id, true)], "{open:?}");
+    ensure!(coordinator.report(id).await? == report);
+    coordinator.acknowledge(id)?;
+    coordinator.say(Message::Redeploy(redeploy))?;
+    accepted(&mut coordinator, id).await?;
+    ensure!(agent.stop().await?.is_ok());
+    let agent = Running::start(&sandbox.data_dir()).await?;
+    let (_, _, open) = coordinator.connected().await?;
+    ensure!(open.is_empty(), "{open:?}");
+    ensure!(agent.stop().await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redeploy_goes_on_while_the_coordinator_is_away() -> Result<()> {
+    let sandbox = Sandbox::new("coordinator away")?;
+    let web = sandbox.run_subject("web", &[], &images::subject_v1()?)?;
+    let mut coordinator = Coordinator::start(sandbox.path()).await?;
+    let host = coordinator.joined(&sandbox.data_dir()).await?;
+    let agent = Running::start(&sandbox.data_dir()).await?;
+    coordinator.connected().await?;
+    let id = RedeployId::generate();
+    coordinator.say(Message::Redeploy(order(id, 1, &web, &images::subject_v2()?)))?;
+    accepted(&mut coordinator, id).await?;
+
+    let address = coordinator.stop().await;
+    let data = redeploy_agent::paths::DataDir::new(&agent.data_dir);
+    let report = data.redeploy(id).report();
+    redeploy_tests::wait::until(redeploy_tests::wait::PATIENCE, "the redeploy to end", || {
+        Ok(report.exists())
+    })?;
+    ensure!(sandbox.http(&web)?.get("/version")?.text() == "v2\n");
+
+    let mut coordinator = Coordinator::restart(sandbox.path(), address).await?;
+    let (of, _, open) = coordinator.connected().await?;
+    ensure!(of == host && open == [(id, true)], "{open:?}");
+    ensure!(coordinator.report(id).await?.verdict() == v1::Verdict::Done);
+    ensure!(agent.stop().await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_session_wins_and_a_revoked_host_is_cut_off() -> Result<()> {
+    let sandbox = Sandbox::new("newest wins")?;
+    let mut coordinator = Coordinator::start(sandbox.path()).await?;
+    let host = coordinator.joined(&sandbox.data_dir()).await?;
+    let first = Running::start(&sandbox.data_dir()).await?;
+    coordinator.connected().await?;
+    // The same host once more: a copy of its data directory.
+    let copy = sandbox.path().join("copy");
+    std::fs::create_dir(&copy)?;
+    std::fs::copy(sandbox.data_dir().join("coordinator.json"), copy.join("coordinator.json"))?;
+    let second = Running::start(&copy).await?;
+    coordinator.connected().await?;
+    ensure!(coordinator.sessions.connected() == 1);
+    ensure!(first.stop().await?.is_ok());
+
+    coordinator.store.revoke_host(&host, Moment::now()).await?;
+    coordinator.sessions.cut(&host);
+    let ended = second.ended().await?;
+    ensure!(matches!(ended, Err(RunError::Revoked)), "{ended:?}");
+    ensure!(coordinator.sessions.connected() == 0);
+    Ok(())
+}
