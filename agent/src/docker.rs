@@ -6,6 +6,7 @@
 
 mod error;
 mod fake;
+mod hold;
 mod inspect;
 mod real;
 mod root_access;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use error::{EngineError, PullFailure};
 pub use fake::{Behaviour, FakeEngine, FakeImage, OnStart};
+pub use hold::Hold;
 pub use inspect::{Container, Image, Mount, MountKind, RunState, Volume};
 pub use real::{HostView, RealEngine};
 
@@ -146,6 +148,11 @@ pub trait Engine: Send + Sync {
 
     /// Stops it: its stop signal, then after `grace` (its own when `None`) SIGKILL. Returns when it has stopped.
     async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), EngineError>;
+
+    /// Keeps the engine from taking note of this container's end until the [`Hold`] is dropped, so that one that it
+    /// removes then (`--rm`) can be read after its end. Nothing is stopped yet. While it is held, the container must not
+    /// be inspected: the answer stays out.
+    async fn hold(&self, id: &str) -> Result<Box<dyn Hold>, EngineError>;
 
     /// Gives it another name.
     async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError>;

@@ -145,6 +145,7 @@ fn failed_to_find(error: &EngineError) -> bool {
         | EngineError::TimedOut { .. }
         | EngineError::TooOld { .. }
         | EngineError::NotLocal { .. }
+        | EngineError::NotHeld { .. }
         | EngineError::NoRoot { .. } => false,
     }
 }

@@ -133,6 +133,12 @@ impl RedeployDir {
         self.root.join("copying")
     }
 
+    /// What is known of an outgoing container that removes itself, and how its root gets into the stand-in.
+    #[must_use]
+    pub fn held(&self) -> PathBuf {
+        self.root.join("held")
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

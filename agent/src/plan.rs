@@ -118,6 +118,9 @@ pub struct Outgoing {
     pub image: String,
     /// Id of that image.
     pub image_id: String,
+    /// Does the engine remove it when it stops (`--rm`)?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removes_itself: bool,
     /// How it is made anew if somebody removes it in the middle; `None` if its image is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew: Option<Box<Anew>>,
@@ -325,6 +328,15 @@ impl Incoming {
         match self {
             Self::New(new) => &new.temporary_name,
             Self::Parked { parked_name, .. } => parked_name,
+        }
+    }
+
+    /// Does the engine remove it when it stops (`--rm`)?
+    #[must_use]
+    pub fn removes_itself(&self) -> bool {
+        match self {
+            Self::New(new) => new.recreation.body["HostConfig"]["AutoRemove"] == true,
+            Self::Parked { .. } => false,
         }
     }
 

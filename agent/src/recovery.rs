@@ -69,6 +69,18 @@ fn kind(plan: &Plan) -> &'static str {
 /// The old container gets its name, its restart policy and, if it ran, its life back.
 fn bring_back(plan: &Plan) -> Vec<String> {
     let old = &plan.outgoing.id;
+    if let Some(stand_in) = plan.outgoing.stand_in.as_ref().filter(|_| plan.outgoing.removes_itself) {
+        let (stand_in, node) = (quoted(&stand_in.temporary_name), quoted(&plan.node));
+        return vec![
+            format!(
+                "   It removes itself when it stops (--rm). If it is gone, {stand_in} has its root; save that first:"
+            ),
+            format!("   docker commit {stand_in} redeploy-rescue"),
+            format!(
+                "   then run {node} again from image redeploy-rescue, with its own command, settings and volumes"
+            ),
+        ];
+    }
     let mut lines = vec![
         format!("   docker rename {old} {}", quoted(&plan.node)),
         format!("   docker update --restart {} {old}", restart_policy(plan)),
@@ -144,6 +156,19 @@ mod tests {
             at("docker start 51de"),
         ];
         assert!([&set_aside[..], &back[..]].concat().is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn of_one_that_removes_itself_the_stand_in_is_named() {
+        let mut plan = plan();
+        plan.outgoing.removes_itself = true;
+        plan.outgoing.stand_in = serde_json::from_value(serde_json::json!({
+            "temporary_name": "web.stand-in-1", "body": {}, "selection": { "include": [], "exclude": [] },
+            "has_root": true,
+        }))
+        .unwrap();
+        let text = text(&plan);
+        assert!(text.contains("docker commit web.stand-in-1 ") && !text.contains("docker start"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod create;
 mod crew;
 mod error;
 mod fresh;
+mod held;
 mod lookout;
 mod output;
 mod prefill;

@@ -107,6 +107,23 @@ async fn fake_composed_with_every_fault() {
     }
 }
 
+/// A container that removes itself is gone after its stop, and is made anew by an undo as well as by a revert.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fake_removed_with_every_fault() {
+    let of_revert = [Step::Stop, Step::Settle, Step::Verify];
+    for (order, steps) in [(Order::Redeploy, REDEPLOY), (Order::RevertRestore, &of_revert[..])] {
+        for (faults, wanted) in faults_of(steps) {
+            run_with(&fake::removed(), order, &faults, wanted).await;
+        }
+    }
+}
+
+async fn fake_removed_stops(order: Order) {
+    let stage = || -> Box<dyn Stage> { Box::new(fake::removed()) };
+    stop_everywhere(stage, order, &[], 16, ALL).await;
+    stop_everywhere(stage, order, &FAILS_LAST, 30, ALL).await;
+}
+
 async fn fake_composed_stops(order: Order) {
     let stage = || -> Box<dyn Stage> { Box::new(fake::composed()) };
     stop_everywhere(stage, order, &[], 16, ALL).await;
@@ -176,6 +193,8 @@ sagas! {
     fake_stops_revert_restore: fake_stops(Order::RevertRestore);
     fake_stops_composed_redeploy: fake_composed_stops(Order::Redeploy);
     fake_stops_composed_revert: fake_composed_stops(Order::RevertRestore);
+    fake_stops_removed_redeploy: fake_removed_stops(Order::Redeploy);
+    fake_stops_removed_revert: fake_removed_stops(Order::RevertRestore);
     real_redeploy_create: real_faults_of(Order::Redeploy, Step::Create);
     real_redeploy_capture: real_faults_of(Order::Redeploy, Step::Capture);
     real_redeploy_prefill: real_faults_of(Order::Redeploy, Step::Prefill);

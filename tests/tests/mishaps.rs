@@ -437,6 +437,59 @@ async fn composed() -> Room {
     room
 }
 
+/// `web` from v1, started with `--rm`, and what a user wrote into it. Its engine can lose its grip, or not be held at all.
+async fn removing_room() -> (Room, String) {
+    let room = plain();
+    let id = room.engine.container("web").await.unwrap().unwrap().id().to_owned();
+    room.engine.remove(&id).await.unwrap();
+    let host = json!({ "Binds": ["web-data:/data"], "AutoRemove": true });
+    let id = room.engine.add_container("web", "fake/app:v1", json!({ "HostConfig": host })).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+    for path in ["srv/keep/a", "etc/unlisted"] {
+        std::fs::write(room.engine.root_dir("web").unwrap().join(path), "mine").unwrap();
+    }
+    (room, id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_cannot_be_held_is_found_out_before_anything_is_stopped() {
+    let (room, id) = removing_room().await;
+    let refusal = EngineError::NotHeld { name: "web".into(), detail: "it goes on".into() };
+    room.engine.fail_next("hold", refusal);
+    let report = room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    let failure = report.failure.unwrap();
+    assert!(failure.reason.contains("--rm") && failure.made_anew.is_none(), "{failure:?}");
+    assert_eq!(room.engine.container("web").await.unwrap().unwrap().id(), id, "it was never stopped");
+    assert_eq!(room.engine.names_of_all(), ["web"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_loses_its_grip_costs_at_most_the_last_words() {
+    let moments: [(&str, Moment); 2] = [
+        ("stop", |event| matches!(event, Event::Done { step: Step::Stop, .. })),
+        ("prefill", |event| matches!(event, Event::Done { step: Step::Prefill, .. })),
+    ];
+    for (what, moment) in moments {
+        let (room, id) = removing_room().await;
+        let (engine, gone) = (room.engine.clone(), id.clone());
+        let when = When(move |event: &Event| {
+            if moment(event) {
+                remove_now(&engine, &gone);
+            }
+        });
+        let report = room.redeploy(Arc::new(when), &[Fault::RepeatUndo]).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Undone, "{what}: {report:#?}");
+        let note = report.failure.unwrap().made_anew.unwrap();
+        assert!(note.contains("whole root") && note.contains("may be missing"), "{what}: {note}");
+        for path in ["/srv/keep/a", "/etc/unlisted"] {
+            assert_eq!(in_root(&room, path).await.as_deref(), Some("mine"), "{what}: {path}");
+        }
+        assert_eq!(room.engine.names_of_all(), ["web"], "{what}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
     for method in ["create", "open_root", "remove_stopped", "rename"] {

@@ -14,3 +14,5 @@ mod failing;
 mod live;
 #[path = "redeploy/proof.rs"]
 mod proof;
+#[path = "redeploy/removed.rs"]
+mod removed;

@@ -70,6 +70,17 @@ pub enum EngineError {
         /// What was given.
         address: String,
     },
+    /// A container that removes itself cannot be stopped in such a way that its root is still there.
+    #[error(
+        "the engine cannot be kept from removing container {name}, which was started with --rm, when it stops: {detail}. \
+         Create it without --rm"
+    )]
+    NotHeld {
+        /// Container.
+        name: String,
+        /// Why.
+        detail: String,
+    },
     /// A container's file system cannot be opened here.
     #[error("cannot open the file system of {what}: {detail}")]
     NoRoot {

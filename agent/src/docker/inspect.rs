@@ -208,6 +208,12 @@ impl Container {
         self.raw["HostConfig"]["AutoRemove"].as_bool().unwrap_or(false)
     }
 
+    /// Can the signal that it is asked to end with be sent past the engine?
+    #[must_use]
+    pub fn has_plain_stop_signal(&self) -> bool {
+        super::hold::stop_signal(self).is_some()
+    }
+
     /// Is its root file system mounted read-only?
     #[must_use]
     pub fn read_only_root(&self) -> bool {

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::transport::{UnixClient, bad_answer, segment, within};
 use super::{ApiVersion, Change, Container, EngineInfo, EventStream, Image, OnPull};
-use super::{Engine, EngineError, RegistryLogin, Volume, root_access, transport};
+use super::{Engine, EngineError, Hold, RegistryLogin, Volume, hold, root_access, transport};
 use crate::rootfs::Root;
 
 pub use host_view::HostView;
@@ -183,6 +183,10 @@ impl Engine for RealEngine {
             call.await.map_err(|error| streams::from_bollard(&self.client, &action, error))
         })
         .await
+    }
+
+    async fn hold(&self, id: &str) -> Result<Box<dyn Hold>, EngineError> {
+        hold::hold(self, id).await
     }
 
     async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {

@@ -26,6 +26,9 @@ use crate::rootfs::Root;
 /// holds its lock meanwhile.
 const MOUNT_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long an upload that waits for us may stay open.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
+
 /// How long the engine may take to say what it knows of `/`.
 const STAT_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -135,7 +138,7 @@ async fn open_mounted(engine: &RealEngine, container: &Container) -> Result<Owne
         None => root_mtime(engine, &action, &url).await?,
     };
     let [beginning, end] = empty_upload();
-    let mut upload = engine.client().upload(&action, &url, beginning);
+    let mut upload = engine.client().upload(&action, &url, beginning, UPLOAD_DEADLINE);
     let directory = tokio::select! {
         answer = &mut upload => {
             let answer = answer?;
@@ -150,7 +153,10 @@ async fn open_mounted(engine: &RealEngine, container: &Container) -> Result<Owne
 /// When `/` of a container was last changed, from the writable layer itself; `None` where the engine does not tell
 /// the place of it. Engines make and remove a directory in `/` for every upload (the place for their pivot_root),
 /// newer ones for every question too: so this has to be known before, and without asking.
-async fn upper_mtime(host: HostView, container: &Container) -> Result<Option<Timespec>, EngineError> {
+pub(super) async fn upper_mtime(
+    host: HostView,
+    container: &Container,
+) -> Result<Option<Timespec>, EngineError> {
     let Some(upper) = container.raw()["GraphDriver"]["Data"]["UpperDir"].as_str() else { return Ok(None) };
     let upper = PathBuf::from(upper);
     on_disk(container.name(), move || {
@@ -185,7 +191,7 @@ fn read_mtime(header: &HeaderValue) -> Option<Timespec> {
     Some(Timespec { tv_sec, tv_nsec: nanoseconds.into() })
 }
 
-fn restore_mtime(directory: &OwnedFd, mtime: Timespec) -> io::Result<()> {
+pub(super) fn restore_mtime(directory: &OwnedFd, mtime: Timespec) -> io::Result<()> {
     let now = rustix::fs::fstat(directory)?;
     if (now.st_mtime, i64::try_from(now.st_mtime_nsec)) == (mtime.tv_sec, Ok(mtime.tv_nsec)) {
         return Ok(());
@@ -238,7 +244,7 @@ fn open_if_mounted(host: &HostView, path: &Path) -> io::Result<Option<OwnedFd>> 
 /// A tar with a global PAX header and nothing it could apply to, in two parts: the engine unpacks no entry and
 /// touches nothing. Newer engines (26 and later) look at the first bytes, to see how they are compressed, before
 /// they mount; so the upload is held after the first part and not before it.
-fn empty_upload() -> [Bytes; 2] {
+pub(super) fn empty_upload() -> [Bytes; 2] {
     const RECORD: &[u8] = b"19 comment=nothing\n";
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::XGlobalHeader);
@@ -263,7 +269,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Runs file system work where it may block.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, EngineError> {

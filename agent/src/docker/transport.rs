@@ -26,9 +26,6 @@ use super::{ApiVersion, EngineError};
 /// No answer we ask for comes near this; a list of a thousand containers has a few MiB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long an upload that waits for us may stay open.
-const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
-
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An HTTP client for one unix socket.
@@ -96,8 +93,9 @@ impl UnixClient {
         if answer.status == StatusCode::NOT_FOUND { Ok(None) } else { answer.accepted(action).map(Some) }
     }
 
-    /// Begins a request with a tar body that starts with `first` and stays open until [`Upload::finish`].
-    pub(super) fn upload(&self, action: &str, path: &str, first: Bytes) -> Upload {
+    /// Begins a request with a tar body that starts with `first` and stays open until [`Upload::finish`],
+    /// for `deadline` at most.
+    pub(super) fn upload(&self, action: &str, path: &str, first: Bytes, deadline: Duration) -> Upload {
         let (body, mut chunks) = mpsc::channel::<Bytes>(1);
         let frames = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
         let frames = futures_util::stream::once(std::future::ready(first)).chain(frames);
@@ -105,7 +103,7 @@ impl UnixClient {
         let (client, action, path) = (self.clone(), action.to_owned(), path.to_owned());
         let answer = async move {
             let exchange = client.exchange(&action, Method::PUT, &path, "application/x-tar", frames);
-            within(UPLOAD_DEADLINE, &action, exchange).await
+            within(deadline, &action, exchange).await
         };
         Upload { body, answer: Box::pin(answer) }
     }

@@ -37,12 +37,17 @@ pub enum Refusal {
         /// Why.
         detail: String,
     },
-    /// Stopping it would delete it.
+    /// Stopping it would delete it, and it could not be made anew.
     #[error(
-        "container {0} was started with --rm: the engine deletes it when it stops, so there would be no way back. \
-         Create it without --rm"
+        "container {node} was started with --rm: the engine deletes it when it stops, and there would be no way back, \
+         because {reason}. Create it without --rm"
     )]
-    AutoRemove(String),
+    AutoRemove {
+        /// The container.
+        node: String,
+        /// Why it could not be made anew.
+        reason: &'static str,
+    },
     /// Others lean on one of its dependents in turn.
     #[error(
         "container {dependent} depends on {node}, and {others} on it in turn: stop and remove those first, and create \
@@ -162,6 +167,7 @@ fn check_container(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
         refusals.push(Refusal::Parked(node()));
     }
     refusals.extend(check_state(&plan.node, &observed.container));
+    refusals.extend(check_auto_remove(plan, &observed.container));
     if let Some(id) = observed.unfinished {
         refusals.push(Refusal::Unfinished { node: node(), id: id.to_string() });
     }
@@ -178,10 +184,21 @@ fn check_state(name: &str, container: &Container) -> Vec<Refusal> {
         RunState::Removing | RunState::Dead => refusals.push(Refusal::GoingAway(name.to_owned())),
         RunState::Created | RunState::Running | RunState::Restarting | RunState::Exited => {}
     }
-    if container.auto_remove() {
-        refusals.push(Refusal::AutoRemove(name.to_owned()));
-    }
     refusals
+}
+
+/// One that the engine deletes when it stops can be made anew, but under another id and only from its own image.
+fn check_auto_remove(plan: &Plan, container: &Container) -> Vec<Refusal> {
+    let reason = match &plan.outgoing {
+        _ if !container.auto_remove() => return Vec::new(),
+        old if old.stand_in.is_none() => "its image is no longer on this host",
+        _ if !plan.dependents.is_empty() => "other containers lean on it by its id",
+        old if old.removes_itself && !container.has_plain_stop_signal() => {
+            "its stop signal cannot be sent but by the engine"
+        }
+        _ => return Vec::new(),
+    };
+    vec![Refusal::AutoRemove { node: plan.node.clone(), reason }]
 }
 
 /// A dependent is made anew like the container itself, so the same speaks against it.
@@ -196,6 +213,10 @@ fn check_dependents(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
             reason: reason.to_string(),
         };
         refusals.extend(check_state(&dependent.node, container).iter().map(because));
+        if container.auto_remove() {
+            let reason = "it leans on another container";
+            refusals.push(because(&Refusal::AutoRemove { node: dependent.node.clone(), reason }));
+        }
         let chain = carried(recreate::dependents(container, &observed.containers));
         if !chain.is_empty() {
             let others: Vec<String> = chain.iter().map(ToString::to_string).collect();

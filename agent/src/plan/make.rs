@@ -117,6 +117,7 @@ pub(super) fn outgoing(container: &Container, parked_name: String) -> Outgoing {
         restart_policy: container.restart_policy().clone(),
         image: container.image_reference().to_owned(),
         image_id: container.image_id().to_owned(),
+        removes_itself: container.auto_remove() && container.is_alive(),
         anew: None,
         stand_in: None,
     }

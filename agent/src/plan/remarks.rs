@@ -33,9 +33,19 @@ pub(super) fn warnings(
     for mount in observed.container.mounts() {
         warnings.extend(mount_warning(observed, request, &mount));
     }
+    warnings.extend(removes_itself(observed));
     warnings.extend(replaced_copies(observed));
     warnings.extend(unknown_changes(observed).filter(|_| !request.skip_reinstall));
     warnings
+}
+
+/// The engine removes a container that was started with `--rm` when it stops.
+pub(super) fn removes_itself(observed: &Observed) -> Option<String> {
+    observed.container.auto_remove().then(|| {
+        "it was started with --rm, so the engine removes it when it stops: a copy of its whole root is parked, and an \
+         undo or a revert makes the container anew from that, under another id"
+            .to_owned()
+    })
 }
 
 /// Without the list of what changed, the plan cannot say what nothing covers.

@@ -75,6 +75,7 @@ pub fn make_revert(
     };
     warnings.extend(unlike_mounts(observed, ground.parked));
     warnings.extend(remarks::unknown_changes(observed));
+    warnings.extend(remarks::removes_itself(observed));
     warnings.extend(compose_advice(&observed.container, &ground.parked_by.outgoing.image));
     let before = &ground.parked_by.outgoing;
     Plan {

@@ -1,5 +1,6 @@
 //! The stand-in: what a container that cannot be parked is parked as. A container of Docker Compose cannot, because its
-//! labels stay with it, and Compose would start it as an instance of its service. Pure.
+//! labels stay with it, and Compose would start it as an instance of its service; one that was started with `--rm`
+//! cannot, because the engine removes it when it stops. Pure.
 
 use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,10 @@ const COMPOSE: &str = "com.docker.compose.";
 #[must_use]
 pub fn make_stand_in(id: RedeployId, observed: &Observed) -> Option<Box<StandIn>> {
     let image = observed.old_image.as_ref()?;
-    compose_project(&observed.container, Some(image))?;
+    let is_composed = compose_project(&observed.container, Some(image)).is_some();
+    if !is_composed && !observed.container.auto_remove() {
+        return None;
+    }
     let mut exclude = observed.inside.engine_owned.clone();
     exclude.extend(mount_targets(&observed.container));
     exclude.sort();

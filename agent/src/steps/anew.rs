@@ -6,8 +6,9 @@
 //! then on the node's; name and label find it. Must never touch a container that is not ours.
 
 use super::create;
+use super::held::Has;
 use super::runner::Runner;
-use super::{Step, StepError, stop};
+use super::{Step, StepError, held, stand_in, stop};
 use crate::archive::{ApplyMode, ArchiveLine, Manifest, apply as apply_round};
 use crate::docker::{Container, RunState};
 use crate::durable;
@@ -49,10 +50,18 @@ pub(super) async fn outgoing(runner: &mut Runner) -> Result<Container, StepError
     };
     if !is_whole {
         create::complete(runner, &anew.recreation, &plan.outgoing.image_id, &container).await?;
-        filled = fill(runner, &container).await?;
+        let has_root = fill_from_stand_in(runner, &container).await?;
+        filled = match (fill(runner, &container).await?, has_root) {
+            (Filled::Partly, true) => Filled::Wholly,
+            (filled, _) => filled,
+        };
         give_nodes_name(runner, &container).await?;
     }
-    runner.undid.note.get_or_insert_with(|| note(&plan, filled));
+    let text = match held::stand_in_has(runner) {
+        Has::Nothing => note(&plan, filled),
+        has @ (Has::Live | Has::Whole) => note_of_whole_root(&plan, has, held::is_stop_ordered(runner)),
+    };
+    runner.undid.note.get_or_insert(text);
     runner.engine().container(container.id()).await?.ok_or_else(|| runner.gone(&plan.node, container.id()))
 }
 
@@ -78,6 +87,10 @@ fn is_back(plan: &Plan, whole: &Container) -> bool {
 
 /// The container that the plan was made for. A removal that is under way is waited for: until then it has the name.
 async fn original(runner: &Runner) -> Result<Option<Container>, StepError> {
+    if held::is_stop_ordered(runner) {
+        held::finish_stop(runner).await?;
+        return Ok(None);
+    }
     let found = runner.engine().container(&runner.plan().outgoing.id).await?;
     match found {
         Some(found) if matches!(found.state(), RunState::Removing | RunState::Dead) => {
@@ -114,6 +127,20 @@ enum Filled {
     Partly,
     /// Whatever came back, an undo before this one put it there and told.
     Earlier,
+}
+
+/// Makes the root what the stand-in's is, if that was filled; what is kept may be newer in the archives.
+async fn fill_from_stand_in(runner: &Runner, container: &Container) -> Result<bool, StepError> {
+    let plan = runner.hands.plan.clone();
+    let Some(stand_in) = plan.outgoing.stand_in.as_ref().filter(|stand_in| stand_in.has_root) else {
+        return Ok(false);
+    };
+    if held::stand_in_has(runner) == Has::Nothing {
+        return Ok(false);
+    }
+    let Some(found) = stand_in::find(runner, &stand_in.temporary_name).await? else { return Ok(false) };
+    stand_in::copy_root(runner, Step::Stop, found.id(), container.id(), &stand_in.selection).await?;
+    Ok(true)
 }
 
 /// Puts what was captured of the root back.
@@ -180,9 +207,13 @@ pub(super) fn forget_captured(dir: &RedeployDir) -> Result<(), StepError> {
 
 /// Pure: what people must know of a container that was made anew.
 fn note(plan: &Plan, filled: Filled) -> String {
+    let why = match plan.outgoing.removes_itself {
+        true => format!("container {}, which was started with --rm, was gone", plan.node),
+        false => format!("somebody removed container {} in the middle", plan.node),
+    };
     let mut text = format!(
-        "somebody removed container {} in the middle: it was made anew from its own image {}, with the same settings and volumes",
-        plan.node, plan.outgoing.image
+        "{why}: it was made anew from its own image {}, with the same settings and volumes",
+        plan.outgoing.image
     );
     text.push_str(match filled {
         Filled::Wholly => " and what is kept of its root.",
@@ -191,13 +222,33 @@ fn note(plan: &Plan, filled: Filled) -> String {
     });
     let backups = plan.backups.iter().map(|backup| backup.path.to_string());
     let lost: Vec<String> = plan.coverage.not_kept.iter().cloned().chain(backups).collect();
-    if !lost.is_empty() {
+    let is_told = plan.outgoing.removes_itself && filled == Filled::Earlier;
+    if !lost.is_empty() && !is_told {
         let more = (lost.len().saturating_sub(LOST_NAMED) as u64).saturating_add(plan.coverage.more);
         let named = lost.iter().take(LOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!(" Lost, because nothing keeps it: {named}{more}."));
     }
     text
+}
+
+/// Pure: the same where its whole root was copied beforehand.
+fn note_of_whole_root(plan: &Plan, has: Has, is_stop_ordered: bool) -> String {
+    let why = match is_stop_ordered {
+        true => "was started with --rm, so the engine removed it when it stopped",
+        false => "was started with --rm and was stopped or removed by somebody in the middle",
+    };
+    let lost = match has {
+        Has::Whole => "",
+        Has::Nothing | Has::Live => {
+            " What its program wrote to its root just before it ended, outside its volumes, may be missing."
+        }
+    };
+    format!(
+        "container {} {why}: it was made anew from its own image {}, with the same settings and volumes and with its \
+         whole root.{lost} It has another id.",
+        plan.node, plan.outgoing.image
+    )
 }
 
 /// Is this container one that was made anew, and has it run?

@@ -136,7 +136,7 @@ pub(super) async fn round_of(
 }
 
 /// Pure: is another live round worth its time?
-fn another_pays(rounds: &[Round], rounds_max: u32) -> bool {
+pub(super) fn another_pays(rounds: &[Round], rounds_max: u32) -> bool {
     let Some(last) = rounds.last() else { return true };
     let small = last.written <= SMALL_ENTRIES && last.bytes <= SMALL_BYTES;
     let shrinking = match rounds {

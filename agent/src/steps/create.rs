@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::capture::pack_options;
 use super::runner::Runner;
-use super::{Created, StepError, anew, fresh};
+use super::{Created, StepError, anew, fresh, held};
 use crate::archive::{Capture, RoundKind};
 use crate::docker::Container;
 use crate::durable;
-use crate::plan::{Incoming, Into, NewContainer, Source};
+use crate::plan::{ArchivePlan, Incoming, Into, NewContainer, Source};
 use crate::recreate::{self, Recreation};
+use crate::rootfs::Root;
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
     let plan = runner.hands.plan.clone();
@@ -20,6 +21,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
         Incoming::New(new) => new,
         Incoming::Parked { id, .. } => {
             runner.incoming().await?;
+            held::prepare(runner).await?;
             return Ok(Created { container: id.clone() });
         }
     };
@@ -34,16 +36,20 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Created, StepError> {
         None => create(runner, new).await?,
     };
     complete(runner, &new.recreation, &new.image_id, &container).await?;
+    held::prepare(runner).await?;
     Ok(Created { container: container.id().to_owned() })
 }
 
 pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     anew::bring_back(runner).await?;
+    held::clear(runner).await?;
     let Incoming::New(new) = &plan.incoming else { return Ok(()) };
     let mut fresh_volumes = new.fresh_volumes.clone();
     if let Some(container) = runner.find_incoming().await? {
-        keep_what_it_wrote(runner, &container).await?;
+        if has_run(&container) && !container.read_only_root() {
+            keep_what_it_wrote(runner, &container).await?;
+        }
         fresh_volumes = fresh::of(runner, new, &container).await?;
         if has_run(&container) {
             fresh::keep(runner, &fresh_volumes).await?;
@@ -59,20 +65,29 @@ fn has_run(container: &Container) -> bool {
 
 /// A new container that ran may have taken in what users sent it, into paths that are to be kept: the old one serves
 /// again by now, so there is time to archive them before it goes.
-async fn keep_what_it_wrote(runner: &mut Runner, container: &Container) -> Result<(), StepError> {
-    if !has_run(container) || container.read_only_root() {
+async fn keep_what_it_wrote(runner: &Runner, container: &Container) -> Result<(), StepError> {
+    if !runner.plan().archives.iter().any(is_kept) {
         return Ok(());
     }
+    keep_of_root(runner, runner.engine().open_root(container.id()).await?).await
+}
+
+/// Is this an archive of what is kept of a root?
+fn is_kept(archive: &ArchivePlan) -> bool {
+    archive.source == Source::Root { into: Into::Replace }
+}
+
+/// The same from a root that is open already.
+pub(super) async fn keep_of_root(runner: &Runner, root: Root) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     let dir = runner.hands.dir.archives();
     durable::create_dir(&dir)?;
     for archive in &plan.archives {
         let stem = format!("{}.failed", archive.stem);
-        let is_root = archive.source == Source::Root { into: Into::Replace };
-        if !is_root || dir.join(format!("{stem}.tar.gz")).exists() {
+        if !is_kept(archive) || dir.join(format!("{stem}.tar.gz")).exists() {
             continue;
         }
-        let root = runner.engine().open_root(container.id()).await?;
+        let root = root.try_clone()?;
         let (dir, selection) = (dir.clone(), archive.selection.clone());
         let options = pack_options(&plan.packing);
         let work = runner.blocking(super::Step::Create, &archive.stem, move |watch| {

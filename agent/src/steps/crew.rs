@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::lookout::{Alarm, Lookout};
 use super::runner::{Leader, Runner};
-use super::{Hands, Step, StepError, StepOutput, retire, stand_in};
+use super::{Hands, Step, StepError, StepOutput, held, retire, stand_in};
 use crate::explain::explain;
 use crate::plan::Plan;
 use crate::saga::{Record, Undid, Work};
@@ -125,6 +125,7 @@ impl Work for Crew {
             retire::seal_archives(runner).await?;
             taken_over?;
             stand_in::remove_used_up(runner).await?;
+            held::forget(runner)?;
         }
         match self.runners.first() {
             Some(runner) => retire::tidy_node(&runner.hands).await,

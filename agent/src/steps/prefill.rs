@@ -7,7 +7,7 @@
 
 use super::capture::{live_rounds, round};
 use super::runner::Runner;
-use super::{Packed, Step, StepError, anew, stand_in};
+use super::{Packed, Step, StepError, anew, held, stand_in};
 use crate::archive::{ApplyMode, ImageNames, RoundKind, apply as apply_round, verify_round};
 use crate::plan::{ArchivePlan, Incoming, Into, Plan, Source};
 use crate::rootfs::Root;
@@ -48,6 +48,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
         let open = runner.open.archives.get(stem).ok_or(StepError::Missing { step: Step::Prefill })?;
         packed.archives.insert(stem.clone(), open.packed.clone());
     }
+    held::prefill(runner).await?;
     anew::note_captured(runner).await?;
     write_out(runner).await?;
     Ok(packed)

@@ -77,12 +77,18 @@ async fn remove_strays(engine: &dyn Engine, entries: &[Entry]) -> Result<Vec<Str
     let mut removed = Vec::new();
     for entry in entries.iter().filter(|entry| entry.has_ended() && !entry.is_committed()) {
         for plan in std::iter::once(&entry.plan).chain(&entry.plan.dependents) {
-            let Incoming::New(new) = &plan.incoming else { continue };
-            let Some(found) = engine.container(&new.temporary_name).await? else { continue };
-            let is_ours = found.label(REDEPLOY_LABEL) == Some(plan.id.to_string().as_str());
-            if is_ours && found.started_at().starts_with("0001-01-01") {
-                engine.remove(found.id()).await?;
-                removed.push(new.temporary_name.clone());
+            let new = match &plan.incoming {
+                Incoming::New(new) => Some(&new.temporary_name),
+                Incoming::Parked { .. } => None,
+            };
+            let stand_in = plan.outgoing.stand_in.as_ref().map(|stand_in| &stand_in.temporary_name);
+            for name in new.into_iter().chain(stand_in) {
+                let Some(found) = engine.container(name).await? else { continue };
+                let is_ours = found.label(REDEPLOY_LABEL) == Some(plan.id.to_string().as_str());
+                if is_ours && found.started_at().starts_with("0001-01-01") {
+                    engine.remove(found.id()).await?;
+                    removed.push(name.clone());
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use super::{
     start, stop, swap, verify,
 };
 use crate::archive::{ArchiveError, Capture, ImageNames, Watch};
-use crate::docker::{Container, Engine, RunState};
+use crate::docker::{Container, Engine, Hold, RunState};
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{Incoming, Plan};
 use crate::progress::Audience;
@@ -63,6 +63,14 @@ pub(super) struct OpenArchive {
     pub(super) packed: super::output::PackedArchive,
 }
 
+/// The stand-in of a container that removes itself, being filled.
+pub(super) struct Filling {
+    /// Of the whole old root.
+    pub(super) archive: OpenArchive,
+    /// The stand-in's.
+    pub(super) to: Root,
+}
+
 /// What is open between `capture` and `settle`.
 #[derive(Default)]
 pub(super) struct Open {
@@ -70,6 +78,9 @@ pub(super) struct Open {
     pub(super) old_root: Option<Root>,
     pub(super) new_root: Option<Root>,
     pub(super) image_names: Option<ImageNames>,
+    pub(super) stand_in: Option<Filling>,
+    /// Let go last: then the engine removes the root that all of the above is about.
+    pub(super) hold: Option<Box<dyn Hold>>,
 }
 
 /// Applies and undoes the steps of one plan.

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::capture::{old_root, round_of};
 use super::prefill::{read_back, transfer};
 use super::runner::Runner;
-use super::{Packed, Settled, Step, StepError, anew};
+use super::{Packed, Settled, Step, StepError, anew, held};
 use crate::archive::manifest::MANIFEST_VERSION;
 use crate::archive::{ArchiveLine, Manifest, RoundKind};
 use crate::plan::{Plan, Source};
@@ -34,11 +34,12 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Settled, StepError> {
         }
     }
     let backups = write_backups(runner).await?;
-    runner.outgoing_is_there().await?;
+    held::last_round(runner).await?;
+    held::is_whole(runner).await?;
     let lines = finish(runner, &mut last).await?;
     Manifest { version: MANIFEST_VERSION, archives: lines }.store(&runner.hands.dir.manifest())?;
     anew::forget_captured(&runner.hands.dir)?;
-    runner.let_go();
+    held::let_go(runner).await?;
     let settled = Settled { last, backups };
     runner.known.settled = Some(settled.clone());
     Ok(settled)

@@ -29,7 +29,7 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
             let what = Interference::found(&plan.outgoing.parked_name, &found, "to stay parked");
             return Err(StepError::Interfered(what));
         }
-        let made = make(runner, stand_in).await?;
+        let made = make(runner, stand_in, &half_name(&plan)).await?;
         if stand_in.has_root {
             copy_root(runner, Step::Verify, parked.id(), made.id(), &stand_in.selection).await?;
         }
@@ -90,15 +90,14 @@ pub async fn awaits_parked_name(engine: &dyn Engine, plan: &Plan) -> Result<bool
     Ok(engine.container(name).await?.is_some_and(|found| is_it(&found)))
 }
 
-async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
+pub(super) async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
     let found = runner.engine().container(name).await?;
     Ok(found.filter(|found| runner.is_ours(found) && is_stand_in(found) && found.name() == name))
 }
 
-/// A fresh one each time: half a copy must not be compared with.
-async fn make(runner: &Runner, stand_in: &StandIn) -> Result<Container, StepError> {
-    let name = &half_name(runner.plan());
-    remove_if_there(runner, name).await?;
+/// A fresh one each time, under `name`: half a copy must not be compared with.
+pub(super) async fn make(runner: &Runner, stand_in: &StandIn, name: &str) -> Result<Container, StepError> {
+    remove_if_there(runner, &half_name(runner.plan())).await?;
     // A whole one is a copy of what was there then.
     remove_if_there(runner, &stand_in.temporary_name).await?;
     let id = runner.engine().create(name, &stand_in.body).await?;

@@ -4,8 +4,8 @@
 //! were (what it wrote is kept as `*.failed.tar.gz`). Proof of done: the engine says it was started.
 
 use super::runner::Runner;
-use super::{Started, StepError, put_data, stop};
-use crate::docker::{Container, RunState};
+use super::{Started, StepError, create, fresh, put_data, stop};
+use crate::docker::{Container, EngineError, RunState};
 use crate::durable;
 use crate::explain::explain;
 use crate::plan::Incoming;
@@ -41,7 +41,11 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let incoming = runner.find_incoming().await?;
     // One that somebody removed may have run before.
     let may_have_run = incoming.as_ref().is_none_or(|incoming| was_started(incoming, &plan.incoming));
-    if let Some(incoming) = incoming {
+    if let Some(incoming) = &incoming
+        && plan.incoming.removes_itself()
+    {
+        stop_one_that_goes(runner, incoming, may_have_run).await?;
+    } else if let Some(incoming) = incoming {
         let stopped = stop::stop_for_good(runner, incoming.id()).await;
         if stopped.is_err() && is_removed(runner).await? {
             return put_back_if_ran(runner, may_have_run).await;
@@ -52,6 +56,45 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
     }
     put_back_if_ran(runner, may_have_run).await
+}
+
+/// The engine removes it when it stops: whatever is to be kept of it is kept before.
+async fn stop_one_that_goes(
+    runner: &Runner,
+    incoming: &Container,
+    may_have_run: bool,
+) -> Result<(), StepError> {
+    if !may_have_run {
+        return Ok(());
+    }
+    keep_last_words(runner, incoming.id()).await;
+    if let Err(error) = keep_what_it_took_in(runner, incoming).await {
+        // It may have ended by itself in the middle of this, and there is nothing left to keep.
+        tracing::warn!(error = explain(&error), "what the failed container took in could not all be kept");
+    }
+    match runner.engine().stop(incoming.id(), None).await {
+        Ok(()) | Err(EngineError::Refused { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Waits for the removal that is under way.
+    Ok(runner.engine().remove(incoming.id()).await?)
+}
+
+/// Stops it and archives what it had in the preserved paths and in volumes that go with it, while the engine is held.
+async fn keep_what_it_took_in(runner: &Runner, incoming: &Container) -> Result<(), StepError> {
+    let Incoming::New(new) = &runner.plan().incoming else { return Ok(()) };
+    if incoming.state() != RunState::Running {
+        return Ok(());
+    }
+    let volumes = fresh::of(runner, new, incoming).await?;
+    if incoming.read_only_root() {
+        return fresh::keep(runner, &volumes).await;
+    }
+    let root = runner.engine().open_root(incoming.id()).await?;
+    let hold = runner.engine().hold(incoming.id()).await?;
+    hold.stop().await?;
+    fresh::keep(runner, &volumes).await?;
+    create::keep_of_root(runner, root).await
 }
 
 async fn put_back_if_ran(runner: &mut Runner, may_have_run: bool) -> Result<(), StepError> {
@@ -97,8 +140,11 @@ async fn write_last_words(runner: &Runner, id: &str) -> Result<(), StepError> {
         Err(error) => format!("(its output cannot be read: {})\n", explain(&error)),
     };
     let end = runner.engine().container(id).await?;
-    let (code, oom) = end.map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
+    let (code, oom) = end.as_ref().map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
     let oom = if oom { ", killed for want of memory" } else { "" };
-    let text = format!("# exit code {code}{oom}\n{logs}");
+    let text = match end {
+        Some(end) if end.is_alive() => format!("# it still ran\n{logs}"),
+        Some(_) | None => format!("# exit code {code}{oom}\n{logs}"),
+    };
     Ok(durable::write(&path, text.as_bytes())?)
 }

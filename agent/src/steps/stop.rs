@@ -8,14 +8,21 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::runner::Runner;
-use super::{StepError, Stopped, anew, verify};
+use super::{StepError, Stopped, anew, held, verify};
 use crate::docker::{Container, EngineError, RunState};
 use crate::saga::{Interference, Undid};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
+    if runner.plan().outgoing.removes_itself && runner.known.stop_ordered {
+        return Ok(Stopped { asked_at: None });
+    }
     let outgoing = runner.outgoing().await?;
     if !runner.known.stop_ordered {
         check_same_run(runner, &outgoing)?;
+    }
+    if runner.plan().outgoing.removes_itself {
+        let asked_at = held::stop(runner, &outgoing).await?;
+        return Ok(Stopped { asked_at: Some(asked_at) });
     }
     runner.known.stop_ordered = true;
     let asked_at = outgoing.is_alive().then(Timestamp::now);
@@ -31,7 +38,9 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
 pub(super) async fn undo(runner: &mut Runner) -> Result<Undid, StepError> {
     let plan = runner.hands.plan.clone();
     let outgoing = anew::outgoing(runner).await?;
-    runner.engine().set_restart_policy(outgoing.id(), &plan.outgoing.restart_policy).await?;
+    if !outgoing.auto_remove() {
+        runner.engine().set_restart_policy(outgoing.id(), &plan.outgoing.restart_policy).await?;
+    }
     if !plan.outgoing.alive {
         return Ok(std::mem::take(&mut runner.undid));
     }

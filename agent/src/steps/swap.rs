@@ -8,9 +8,12 @@ use super::{StepError, anew};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
-    let outgoing = runner.outgoing().await?;
     let incoming = runner.incoming().await?;
-    give_name(runner, outgoing.id(), outgoing.name(), &plan.outgoing.parked_name).await?;
+    // One that removed itself has left its name; its stand-in gets the parked one after the commit.
+    if !plan.outgoing.removes_itself {
+        let outgoing = runner.outgoing().await?;
+        give_name(runner, outgoing.id(), outgoing.name(), &plan.outgoing.parked_name).await?;
+    }
     give_name(runner, incoming.id(), incoming.name(), &plan.node).await
 }
 

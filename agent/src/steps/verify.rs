@@ -43,6 +43,15 @@ pub enum VerifyError {
         /// Exit code of the run before.
         code: i64,
     },
+    /// Its process ended, and the engine removed it for that.
+    #[error(
+        "container {name} exited and, because it was started with --rm, the engine removed it, its last words and its \
+         exit code with it"
+    )]
+    Removed {
+        /// Container.
+        name: String,
+    },
     /// Its own health check says so.
     #[error("container {name} is unhealthy: {last}")]
     Unhealthy {
@@ -162,6 +171,11 @@ async fn was_killed(runner: &Runner, id: &str, since_ns: i64) -> Result<bool, St
 
 async fn look_up(runner: &Runner, id: &str) -> Result<Container, StepError> {
     let found = runner.engine().container(id).await?;
+    let is_new = runner.plan().incoming.removes_itself() && !runner.is_going_back();
+    let is_going = |found: &Container| matches!(found.state(), RunState::Removing | RunState::Dead);
+    if is_new && found.as_ref().is_none_or(is_going) {
+        return Err(VerifyError::Removed { name: runner.plan().node.clone() }.into());
+    }
     found.ok_or_else(|| StepError::ContainerGone { name: runner.plan().node.clone(), id: id.to_owned() })
 }
 
@@ -190,9 +204,11 @@ fn judge(name: &str, first: &Container, now: &Container, health_counts: bool) ->
     }
 }
 
-/// Does nothing start it again after it exits 0, and does nothing expect it to answer?
+/// Does nothing start it again after it exits 0, and does nothing expect it to answer? One that is removed then leaves
+/// nothing to show for it.
 fn is_one_shot(container: &Container) -> bool {
     container.health().is_none()
+        && !container.auto_remove()
         && matches!(container.restart_policy()["Name"].as_str(), None | Some("" | "no" | "on-failure"))
 }
 

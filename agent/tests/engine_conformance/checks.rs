@@ -53,6 +53,29 @@ pub(crate) async fn a_container_lives_from_create_to_remove(fixture: &impl Fixtu
     engine.remove_stopped(&id).await.unwrap();
 }
 
+/// One that the engine removes when it stops is still there, and its root readable, as long as it is held.
+pub(crate) async fn a_held_container_ends_unnoticed(fixture: &impl Fixture) {
+    let engine = fixture.engine();
+    let mut body = fixture.body();
+    body["HostConfig"]["AutoRemove"] = json!(true);
+    let id = fixture.create("held", &body).await;
+    engine.start(&id).await.unwrap();
+    let root = engine.open_root(&id).await.unwrap();
+    let hold = engine.hold(&id).await.unwrap();
+    assert!(hold.stands());
+    hold.stop().await.unwrap();
+    assert_eq!(crate::files::read(&root, "etc/motd").unwrap(), crate::fixture::MOTD);
+    assert!(hold.stands());
+    drop(root);
+    drop(hold);
+    let gone = tokio::time::timeout(PATIENCE, async {
+        while engine.container(&id).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(gone.await.is_ok(), "it was not removed");
+}
+
 pub(crate) async fn what_is_missing_is_none_or_refused(fixture: &impl Fixture) {
     let (engine, none) = (fixture.engine(), fixture.name("none"));
     assert!(engine.container(&none).await.unwrap().is_none());

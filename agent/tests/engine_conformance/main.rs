@@ -47,6 +47,7 @@ macro_rules! on_both_engines {
 
 on_both_engines!(
     checks::a_container_lives_from_create_to_remove,
+    checks::a_held_container_ends_unnoticed,
     checks::what_is_missing_is_none_or_refused,
     checks::names_are_taken_once,
     checks::image_settings_are_merged_into_new_containers,

@@ -44,16 +44,24 @@ pub(crate) fn composed() -> FakeStage {
     labelled(json!({ "com.docker.compose.project": "shop", "com.docker.compose.service": "web" }))
 }
 
+/// The same, started with `--rm`: it is gone when it stops, and a stand-in is parked.
+pub(crate) fn removed() -> FakeStage {
+    with(json!({}), json!({ "AutoRemove": true, "RestartPolicy": { "Name": "no" } }))
+}
+
 fn labelled(labels: Value) -> FakeStage {
+    with(labels, json!({ "RestartPolicy": { "Name": "always" } }))
+}
+
+fn with(labels: Value, host: Value) -> FakeStage {
     let dir = tempfile::tempdir().unwrap();
     let engine = FakeEngine::new(&dir.path().join("engine"));
     for version in ["v1", "v2"] {
         engine.add_image(image(version));
     }
-    let body = json!({ "Labels": labels, "HostConfig": {
-        "Binds": ["web-data:/data"], "RestartPolicy": { "Name": "always" },
-        "PortBindings": { "80/tcp": [{ "HostPort": "8080" }] },
-    } });
+    let mut body = json!({ "Labels": labels, "HostConfig": host });
+    body["HostConfig"]["Binds"] = json!(["web-data:/data"]);
+    body["HostConfig"]["PortBindings"] = json!({ "80/tcp": [{ "HostPort": "8080" }] });
     engine.add_container("web", "fake/app:v1", body).unwrap();
     let mut config = Config::built_in();
     config.data_dir = dir.path().join("data");
@@ -155,7 +163,11 @@ impl Stage for FakeStage {
         // What v2 leaves in the volume is there exactly as long as v2 has served.
         let scratch = self.host_path(SCRATCH).exists();
         assert!(version == "v1" || scratch, "v2 serves without what it wrote");
-        let restart_policy = web.restart_policy()["Name"].as_str()?.to_owned();
+        // One that removes itself has no policy to come back with.
+        let restart_policy = match web.auto_remove() {
+            true => "always".to_owned(),
+            false => web.restart_policy()["Name"].as_str()?.to_owned(),
+        };
         web.is_alive().then_some(Serving { version, restart_policy })
     }
 

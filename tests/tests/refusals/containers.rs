@@ -36,13 +36,6 @@ fn a_paused_container() -> Result<()> {
 }
 
 #[test]
-fn a_container_that_its_stop_would_delete() -> Result<()> {
-    let sandbox = Sandbox::new("auto remove")?;
-    let web = sandbox.run("web", &["--rm"], &images::busybox_v1()?, &[])?;
-    redeploy_refused(&sandbox, &web, &images::busybox_v2()?, &["--rm"])
-}
-
-#[test]
 fn a_task_of_a_swarm_service() -> Result<()> {
     let _swarm = Swarm::join()?;
     let sandbox = Sandbox::new("swarm task")?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::images::FakeImage;
 use super::merge::{filled_host_config, merged_config};
-use super::state::{FakeContainer, State, no_such_container};
+use super::state::{FakeContainer, Held, State, no_such_container};
 use super::{EngineError, broken, disk, refused};
 
 /// From this API version on a container can be created with several networks.
@@ -43,6 +43,7 @@ impl State {
             behaviour: image.behaviour,
             shipped: image.files,
             anonymous: mounts.anonymous,
+            hold: Held::No,
             has_run: false,
             was_stopped_by_hand: false,
             looks: 0,

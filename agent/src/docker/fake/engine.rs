@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::super::{Change, Container, ContainerEvent, EngineInfo, EventStream, Image, OnPull, Volume};
-use super::super::{Engine, RegistryLogin};
-use super::state::State;
+use super::super::{Engine, Hold, RegistryLogin};
+use super::state::{Held, State};
 use super::{EngineError, FakeEngine, disk, images};
 use crate::rootfs::Root;
 
@@ -39,6 +39,11 @@ impl Engine for FakeEngine {
 
     async fn stop(&self, id: &str, _grace: Option<Duration>) -> Result<(), EngineError> {
         self.call("stop", |state| state.stop(id))
+    }
+
+    async fn hold(&self, id: &str) -> Result<Box<dyn Hold>, EngineError> {
+        let id = self.call("hold", |state| state.hold(id))?;
+        Ok(Box::new(FakeHold { engine: self.clone(), id }))
     }
 
     async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
@@ -158,6 +163,30 @@ impl Engine for FakeEngine {
 
     async fn open_host_dir(&self, path: &str) -> Result<Root, EngineError> {
         self.call("open_host_dir", |_| open(Path::new(path), format!("host directory {path}")))
+    }
+}
+
+/// A hold on one of its containers.
+struct FakeHold {
+    engine: FakeEngine,
+    id: String,
+}
+
+#[async_trait]
+impl Hold for FakeHold {
+    async fn stop(&self) -> Result<(), EngineError> {
+        self.engine.call("stop_held", |state| state.stop_held(&self.id))
+    }
+
+    fn stands(&self) -> bool {
+        self.engine.lock().containers.get(&self.id).is_some_and(|container| container.hold != Held::No)
+    }
+}
+
+impl Drop for FakeHold {
+    fn drop(&mut self) {
+        // A container that is gone has nothing to be let go of.
+        let _ = self.engine.quietly(|state| state.let_go(&self.id));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::images::OnStart;
-use super::state::{FakeContainer, State};
+use super::state::{FakeContainer, Held, State};
 use super::{EngineError, broken, disk, refused};
 
 /// What a process leaves that ends at its stop signal (128 + SIGTERM).
@@ -95,6 +95,33 @@ impl State {
         Ok(())
     }
 
+    /// From now on nothing is noticed of its end.
+    pub(super) fn hold(&mut self, id: &str) -> Result<String, EngineError> {
+        let container = self.find_mut(id)?;
+        container.hold = Held::Running;
+        Ok(container.id().to_owned())
+    }
+
+    /// Its process ends, but the engine does not notice.
+    pub(super) fn stop_held(&mut self, id: &str) -> Result<(), EngineError> {
+        let root = self.root_dir(id);
+        let container = self.find_mut(id)?;
+        container.hold = Held::Ended;
+        container.was_stopped_by_hand = true;
+        last_words(container, &root).map_err(|error| broken("write a container's files", &error))
+    }
+
+    /// What was not noticed is noticed now.
+    pub(super) fn let_go(&mut self, id: &str) -> Result<(), EngineError> {
+        let container = self.find_mut(id)?;
+        let has_ended = std::mem::replace(&mut container.hold, Held::No) == Held::Ended;
+        if has_ended && container.is_alive() {
+            self.end(id, STOPPED);
+            self.remove_if_wished(id);
+        }
+        Ok(())
+    }
+
     /// Sets the state of one that has ended.
     pub(super) fn end(&mut self, id: &str, code: i64) {
         let finished_at = self.now_text();
@@ -121,7 +148,8 @@ impl State {
         }
         let anonymous = container.anonymous.clone();
         let removed = self.forget(id);
-        let removed = removed.and_then(|()| anonymous.iter().try_for_each(|name| self.remove_volume(name)));
+        // One that another container has stays.
+        let removed = removed.map(|()| anonymous.iter().for_each(|name| drop(self.remove_volume(name))));
         if let Err(error) = removed {
             self.violations.push(format!("container {id} could not remove itself: {error}"));
         }

@@ -40,6 +40,17 @@ pub(super) struct Fault {
     pub(super) error: EngineError,
 }
 
+/// Is the engine kept from taking note of a container's end?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// No.
+    No,
+    /// Yes, and it runs.
+    Running,
+    /// Yes, and it has ended.
+    Ended,
+}
+
 /// One container.
 #[derive(Debug)]
 pub(super) struct FakeContainer {
@@ -50,6 +61,7 @@ pub(super) struct FakeContainer {
     pub(super) shipped: Vec<(String, Vec<u8>)>,
     /// Volumes that go with it if it removes itself.
     pub(super) anonymous: BTreeSet<String>,
+    pub(super) hold: Held,
     pub(super) has_run: bool,
     pub(super) was_stopped_by_hand: bool,
     /// How often it was inspected since its start.

@@ -54,6 +54,13 @@ impl HostView {
         })?)
     }
 
+    /// Opens `/proc/PID` of a process of the host. What is opened stays that process's, also after its end.
+    pub(in crate::docker) fn open_process(&self, pid: i64) -> io::Result<OwnedFd> {
+        let path = self.path(Path::new("/proc")).join(pid.to_string());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    }
+
     /// Opens the root directory of a process of the host.
     pub(in crate::docker) fn open_process_root(&self, pid: i64) -> io::Result<OwnedFd> {
         let path = self.path(Path::new("/proc")).join(pid.to_string()).join("root");

@@ -49,6 +49,10 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         // Its successor has everything. To go back now would serve nobody.
         may_go: matches!(step, Step::Start | Step::Verify),
     };
+    // From its stop on one that removes itself is held, where every question about it stays unanswered, and then gone.
+    let is_held =
+        plan.outgoing.removes_itself && !matches!(step, Step::Create | Step::Capture | Step::Prefill);
+    let out = Some(out).filter(|_| !is_held);
     let parked = match &plan.incoming {
         Incoming::New(_) => None,
         Incoming::Parked { id, .. } => Some(id.as_str()),
@@ -58,9 +62,10 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         name: plan.incoming.name_before_swap().to_owned(),
         names: incoming_names(step, plan),
         run: incoming_run(step, plan),
-        may_go: false,
+        // That it ended is for `verify` to say.
+        may_go: plan.incoming.removes_itself() && matches!(step, Step::Start | Step::Verify),
     });
-    std::iter::once(out).chain(into).collect()
+    out.into_iter().chain(into).collect()
 }
 
 fn outgoing_names(step: Step, plan: &Plan) -> Vec<String> {
