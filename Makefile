@@ -41,7 +41,7 @@ test: ## all tests, end to end ones included (as root, next to a Docker Engine)
 engines: ## the suites on Engine 26 and 28, with overlay2 and the containerd store: half an hour (as root)
 	@scripts/need test
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace --test engines -- --ignored --nocapture --test-threads=1
+	cargo run --locked -p redeploy-tests --example engines
 
 bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS=3 (as root, next to an engine)
 	@scripts/need bench

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::docker::Container;
-use crate::plan::{Incoming, Plan};
+use crate::docker::{Container, Image};
+use crate::plan::{Incoming, Plan, compose_label, compose_project};
 use crate::recreate::{FieldSource, Source};
 
 pub use ask::{Asked, Compose, HostCompose};
@@ -70,10 +70,10 @@ pub enum Picture {
 }
 
 /// Asks Compose about the container as it is.
-pub async fn look(container: &Container, compose: &dyn Compose) -> Picture {
-    let Some(project) = container.label("com.docker.compose.project") else { return Picture::NotCompose };
+pub async fn look(container: &Container, image: Option<&Image>, compose: &dyn Compose) -> Picture {
+    let Some(project) = compose_project(container, image) else { return Picture::NotCompose };
     let unknown = |reason: &str| Picture::Unknown { project: project.to_owned(), reason: reason.to_owned() };
-    let Some(service) = service_of(container) else {
+    let Some(service) = service_of(container, image) else {
         return unknown("its labels do not say which compose files it was made from");
     };
     let programs = compose.programs();
@@ -136,9 +136,10 @@ fn advice(service: &Service, image: &str) -> String {
     )
 }
 
-/// Pure: the service a container's labels describe, if they do.
-fn service_of(container: &Container) -> Option<Service> {
-    let label = |name: &str| container.label(&format!("com.docker.compose.{name}"));
+/// Pure: the service a container's labels describe, if they do. An image must not say which files of the host are read.
+fn service_of(container: &Container, image: Option<&Image>) -> Option<Service> {
+    let any = |name: &str| container.label(&format!("com.docker.compose.{name}"));
+    let label = |name: &str| compose_label(container, image, name);
     let dir = PathBuf::from(label("project.working_dir")?);
     let files = label("project.config_files")?.split(',').filter(|file| !file.is_empty());
     let files: Vec<PathBuf> = files.map(|file| dir.join(file)).collect();
@@ -147,8 +148,8 @@ fn service_of(container: &Container) -> Option<Service> {
         return None;
     }
     Some(Service {
-        project: label("project")?.to_owned(),
-        name: label("service")?.to_owned(),
+        project: any("project")?.to_owned(),
+        name: any("service")?.to_owned(),
         env_file: env_file.map(|file| dir.join(file)),
         hash: label("config-hash")?.to_owned(),
         image: as_in_file(container.image_reference()).to_owned(),
@@ -184,10 +185,27 @@ mod tests {
 
     #[test]
     fn labels_describe_the_service_whichever_version_wrote_them() {
-        let service = service_of(&container("docker-compose.yml,/etc/shop.yml")).unwrap();
+        let service = service_of(&container("docker-compose.yml,/etc/shop.yml"), None).unwrap();
         let files = ["/srv/shop/docker-compose.yml", "/etc/shop.yml"].map(PathBuf::from);
         assert_eq!((service.files, service.image.as_str()), (files.to_vec(), "shop/web:1"));
-        assert_eq!(service_of(&container("")), None);
+        assert_eq!(service_of(&container(""), None), None);
+    }
+
+    /// An image with the labels that a container of it has as well.
+    fn with_labels_of(container: &Container) -> Image {
+        Image::new(json!({ "Config": { "Labels": container.raw()["Config"]["Labels"] } }))
+    }
+
+    #[tokio::test]
+    async fn labels_of_the_image_are_no_labels_of_compose() {
+        let web = container("/dev/watchdog");
+        let picture = look(&web, Some(&with_labels_of(&web)), &Says("h1", "h2")).await;
+        assert_eq!(picture, Picture::NotCompose);
+        // Compose made it, but did not say which files.
+        let mut image = with_labels_of(&web).raw().clone();
+        image["Config"]["Labels"][HASH_LABEL] = json!("another");
+        let picture = look(&web, Some(&Image::new(image)), &Says("h1", "h2")).await;
+        assert!(matches!(picture, Picture::Unknown { .. }), "{picture:?}");
     }
 
     #[test]
@@ -212,9 +230,11 @@ mod tests {
     #[tokio::test]
     async fn the_answer_counts_only_if_it_is_right_about_what_is_there() {
         let web = container("a.yml");
-        assert!(matches!(look(&web, &Says("h1", "h2")).await, Picture::Right(..)));
-        let Picture::Unknown { reason, .. } = look(&web, &Says("other", "h2")).await else { unreachable!() };
+        assert!(matches!(look(&web, None, &Says("h1", "h2")).await, Picture::Right(..)));
+        let Picture::Unknown { reason, .. } = look(&web, None, &Says("other", "h2")).await else {
+            unreachable!()
+        };
         assert!(reason.contains("another hash"), "{reason}");
-        assert_eq!(look(&Container::new(json!({})), &Says("h1", "h2")).await, Picture::NotCompose);
+        assert_eq!(look(&Container::new(json!({})), None, &Says("h1", "h2")).await, Picture::NotCompose);
     }
 }

@@ -126,7 +126,7 @@ pub type OnPull<'a> = &'a (dyn Fn(PullProgress) + Send + Sync);
 /// error elsewhere. All bodies and answers are those of the Engine API at [`EngineInfo::api`].
 ///
 /// "Already so" is success for `start`, `stop`, `network_disconnect` of one that is not connected, and
-/// `remove` of one that is gone.
+/// `remove` and `remove_stopped` of one that is gone.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Version and settings of the engine, asked afresh.
@@ -153,6 +153,9 @@ pub trait Engine: Send + Sync {
     /// Removes a container by force, its anonymous volumes never. (One created to remove itself, `AutoRemove`,
     /// takes them along on its own when it ends; engines offer no way to stop that.)
     async fn remove(&self, id: &str) -> Result<(), EngineError>;
+
+    /// The same without force: one that is alive by then is refused (409).
+    async fn remove_stopped(&self, id: &str) -> Result<(), EngineError>;
 
     /// Sets the restart policy, in the form of `HostConfig.RestartPolicy`.
     async fn set_restart_policy(&self, id: &str, policy: &Value) -> Result<(), EngineError>;

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -70,7 +70,22 @@ impl Lock {
         // The number is for people who are refused; the lock does not depend on it.
         let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         written.map_err(io)?;
+        sweep(&data.scratch());
         Ok(Self { _file: file })
+    }
+}
+
+/// Removes what a process that was killed left here. Whoever is still at work, a `plan`, has its directory locked.
+fn sweep(scratch: &Path) {
+    for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let unused = |dir: File| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && File::open(&path).is_ok_and(unused)
+            && let Err(error) = durable::remove_dir(&path)
+        {
+            tracing::warn!(%error, "scratch files are left");
+        }
     }
 }
 
@@ -87,5 +102,19 @@ mod tests {
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(first);
         Lock::take(&data).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_is_in_use_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::new(dir.path());
+        let (left, used) = (data.scratch().join("left"), data.scratch().join("used"));
+        durable::create_dir(&left).unwrap();
+        durable::write(&left.join("0.yml"), b"secret").unwrap();
+        durable::create_dir(&used).unwrap();
+        let user = File::open(&used).unwrap();
+        flock(&user, FlockOperation::NonBlockingLockShared).unwrap();
+        Lock::take(&data).unwrap();
+        assert_eq!((left.exists(), used.exists()), (false, true));
     }
 }

@@ -116,7 +116,7 @@ impl Agent {
         let observed =
             observe::observe(&self.engine, &self.config, &self.data, &request.container, keep).await?;
         let compose = self.compose();
-        let picture = compose::look(&observed.container, &compose).await;
+        let picture = compose::look(&observed.container, observed.old_image.as_ref(), &compose).await;
         let fetched = image::fetch(engine, &info, &request.image, pull, login, &self.audience).await?;
         let archives = plan::archives(&observed, request);
         let outgoing = observed.container.id().to_owned();

@@ -5,6 +5,7 @@
 //!   lock                          held by the one process that changes anything
 //!   joining.json                  a key that asks for a certificate
 //!   coordinator.json              what joining brought: key, certificate, who we are
+//!   scratch/                      copies that Compose is shown while it is asked
 //!   redeploys/ID/plan.json        written once, before the first step
 //!               journal           what happened
 //!               archives/         *.tar.gz and manifest.json
@@ -62,6 +63,12 @@ impl DataDir {
     #[must_use]
     pub fn coordinator(&self) -> PathBuf {
         self.root.join("coordinator.json")
+    }
+
+    /// Where nothing lies longer than it is used.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
     }
 
     /// The directory that holds one directory per redeploy.

@@ -38,7 +38,9 @@ pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use room::remark as remark_on_room;
 pub use show::show;
-pub use stand_in::{MADE_STAND_IN, RootFrom, StandIn, is_stand_in, make_stand_in};
+pub use stand_in::{
+    MADE_STAND_IN, RootFrom, StandIn, compose_label, compose_project, is_stand_in, make_stand_in,
+};
 
 use crate::archive::Selection;
 use crate::guest_path::GuestPath;

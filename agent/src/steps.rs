@@ -44,7 +44,7 @@ pub use error::StepError;
 pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
 pub use retire::{Tidied, tidy};
 pub use runner::Hands;
-pub use stand_in::parked_by;
+pub use stand_in::{awaits_parked_name, parked_by};
 pub use verify::VerifyError;
 
 /// A step's name. On disk in every journal: never renamed, never reused.

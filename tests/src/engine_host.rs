@@ -6,6 +6,7 @@
 //! reading only. Must never leave the host, its volumes or its control groups behind.
 
 mod image;
+mod prove;
 mod suite;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::sandbox::Sandbox;
 use crate::wait;
 
 pub use image::Release;
+pub use prove::{Choice, prove};
 pub use suite::{Suite, Suites};
 
 /// What an engine in a container needs. All capabilities (`--privileged`) would be refused on machines that lack one.

@@ -1,19 +1,25 @@
 //! Asks the Compose of this host for the hash of a service's configuration.
 //!
 //! Flows in: a service and an image. Flows out: what `config --hash` prints. The program is looked for in fixed places,
-//! run without a shell, with an environment of our own, and ended when its time is up. It is shown copies of the
+//! run without a shell, with an environment of our own, and ended, with all it began, when its time is up. It is shown copies of the
 //! project's files in which the image is another, as a user would write it; or, where the files take the image from a
 //! variable, a file more that names it. (Version 1 hashes some lists otherwise when there is one file more.) Must never
-//! believe an answer of another form.
+//! believe an answer of another form, open anything but regular files, or pass on what Compose complains about: that may
+//! quote a secret of the project's.
 
 use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 
 use super::{Service, Way};
 use crate::durable;
@@ -34,8 +40,8 @@ const PLACES: [&str; 6] = [
 /// No compose file comes near.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// How much of its complaint is told.
-const COMPLAINT_CHARS: usize = 200;
+/// How much it may say: a hash is one line.
+const SAID_BYTES_MAX: u64 = 64 << 10;
 
 /// It was asked and gave no hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,24 +78,42 @@ impl Compose for HostCompose {
 
     async fn hash(&self, program: &Path, service: &Service, image: &str, way: Way) -> Result<String, Asked> {
         let dir = self.scratch.join(format!("compose-{}", redeploy_proto::RedeployId::generate()));
-        let answer = match write_files(&dir, service, image, way) {
-            Ok(files) => self.run(program, service, &files).await,
-            Err(error) => Err(error),
-        };
+        let late =
+            |_| Asked { detail: format!("{}: no answer within {} s", program.display(), DEADLINE.as_secs()) };
+        let asking = self.ask(&dir, program, service, image, way);
+        let answer = tokio::time::timeout(DEADLINE, asking).await.map_err(late);
         if let Err(error) = durable::remove_dir(&dir) {
             tracing::warn!(%error, "scratch files are left");
         }
-        let output = answer?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        hash_in(&said, &service.name)
-            .ok_or_else(|| Asked { detail: complaint(program, &String::from_utf8_lossy(&output.stderr)) })
+        let (status, said) = answer??;
+        hash_in(&said, &service.name).ok_or_else(|| Asked { detail: complaint(program, status) })
     }
+}
+
+/// What is made before Compose is run.
+struct Shown {
+    /// What it is shown.
+    files: Vec<PathBuf>,
+    /// Where it runs.
+    cwd: PathBuf,
+    /// Keeps the copies from being swept away meanwhile.
+    _lock: std::fs::File,
+}
+
+fn show(dir: &Path, service: &Service, image: &str, way: Way) -> Result<Shown, Asked> {
+    for file in service.files.iter().chain(&service.env_file) {
+        read(file)?;
+    }
+    durable::create_dir(dir).map_err(|error| Asked { detail: error.to_string() })?;
+    let lock = std::fs::File::open(dir).map_err(|error| unreadable(dir, &error))?;
+    flock(&lock, FlockOperation::NonBlockingLockShared).map_err(|error| unreadable(dir, &error.into()))?;
+    let files = write_files(dir, service, image, way)?;
+    Ok(Shown { files, cwd: existing(&service.dir).to_owned(), _lock: lock })
 }
 
 /// The files to be shown, written to `dir` as far as they are not the project's own.
 fn write_files(dir: &Path, service: &Service, image: &str, way: Way) -> Result<Vec<PathBuf>, Asked> {
     let failed = |error: &dyn std::error::Error| Asked { detail: error.to_string() };
-    durable::create_dir(dir).map_err(|error| failed(&error))?;
     let write = |name: String, text: &str| {
         let path = dir.join(name);
         durable::write(&path, text.as_bytes()).map(|()| path).map_err(|error| failed(&error))
@@ -104,10 +128,7 @@ fn write_files(dir: &Path, service: &Service, image: &str, way: Way) -> Result<V
         Way::Edited => {
             let (mut files, mut edited) = (Vec::new(), 0);
             for (index, file) in service.files.iter().enumerate() {
-                let text = read(file).map_err(|error| Asked {
-                    detail: format!("{} cannot be read: {error}", file.display()),
-                })?;
-                let (text, lines) = with_image(&text, &service.image, image);
+                let (text, lines) = with_image(&read(file)?, &service.image, image);
                 edited += lines;
                 files.push(write(format!("{index}.yml"), &text)?);
             }
@@ -119,10 +140,27 @@ fn write_files(dir: &Path, service: &Service, image: &str, way: Way) -> Result<V
     }
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
+/// A regular file of a sane size. To open anything else may already do something.
+fn read(path: &Path) -> Result<String, Asked> {
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let name = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let name = std::fs::File::from(name.map_err(|error| failed(error.into()))?);
+    let found = name.metadata().map_err(failed)?;
+    if !found.is_file() || found.size() > FILE_BYTES_MAX {
+        return Err(Asked {
+            detail: format!("{} is no regular file of at most {FILE_BYTES_MAX} bytes", path.display()),
+        });
+    }
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let very_file = format!("/proc/self/fd/{}", name.as_raw_fd());
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(very_file).map_err(failed)?;
     let mut text = String::new();
-    std::fs::File::open(file)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Asked {
+    Asked { detail: format!("{} cannot be read: {error}", path.display()) }
 }
 
 /// Pure: the text with every `image: OLD` as `image: NEW`, and how many there were.
@@ -145,11 +183,26 @@ fn with_image(text: &str, old: &str, new: &str) -> (String, usize) {
 }
 
 impl HostCompose {
-    async fn run(&self, program: &Path, service: &Service, files: &[PathBuf]) -> Result<Output, Asked> {
-        let failed = |detail: String| Asked { detail: format!("{}: {detail}", program.display()) };
+    async fn ask(
+        &self,
+        dir: &Path,
+        program: &Path,
+        service: &Service,
+        image: &str,
+        way: Way,
+    ) -> Result<(ExitStatus, String), Asked> {
+        let (at, of, with) = (dir.to_owned(), service.clone(), image.to_owned());
+        let shown = tokio::task::spawn_blocking(move || show(&at, &of, &with, way)).await;
+        let shown =
+            shown.map_err(|_| Asked { detail: "the compose files could not be read".to_owned() })??;
+        let said = said_by(self.command(dir, program, service, &shown)).await;
+        said.map_err(|error| Asked { detail: format!("{}: {error}", program.display()) })
+    }
+
+    fn command(&self, dir: &Path, program: &Path, service: &Service, shown: &Shown) -> Command {
         let mut command = Command::new(program);
         command.arg("--project-directory").arg(&service.dir).args(["--project-name", &service.project]);
-        for file in files {
+        for file in &shown.files {
             command.arg("--file").arg(file);
         }
         if let Some(file) = &service.env_file {
@@ -157,18 +210,47 @@ impl HostCompose {
         }
         command
             .args(["config", "--hash", &service.name])
-            .current_dir(existing(&service.dir))
+            .current_dir(&shown.cwd)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", &self.scratch)
+            .env("HOME", dir)
             .env("LC_ALL", "C.UTF-8")
             .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        match tokio::time::timeout(DEADLINE, command.output()).await {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed(format!("no answer within {} s", DEADLINE.as_secs()))),
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// How it ended and what it said, as far as that is of any use. Whoever stops waiting for this ends it, and everything
+/// that it began.
+async fn said_by(mut command: Command) -> std::io::Result<(ExitStatus, String)> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let mut group = Group(command.spawn()?);
+    let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+    let (said, complained) = tokio::join!(at_most(stdout), at_most(stderr));
+    complained?;
+    Ok((group.0.wait().await?, String::from_utf8_lossy(&said?).into_owned()))
+}
+
+async fn at_most(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(SAID_BYTES_MAX).read_to_end(&mut said).await?;
+    }
+    Ok(said)
+}
+
+/// A process that leads a group of its own.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // None once it has been waited for: the number may be another's by then.
+        let pid = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid
+            && let Err(error) = kill_process_group(pid, Signal::KILL)
+        {
+            tracing::warn!(%error, "Compose could not be ended");
         }
     }
 }
@@ -185,12 +267,10 @@ fn hash_in(said: &str, service: &str) -> Option<String> {
     is_hash.then(|| hash.to_owned())
 }
 
-/// Pure: the end of what it said, on one line.
-fn complaint(program: &Path, said: &str) -> String {
-    let line = said.trim().lines().last().unwrap_or("it said nothing");
-    let plain: String =
-        line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMPLAINT_CHARS).collect();
-    format!("{} gave no hash: {plain}", program.display())
+/// Pure: how it ended. What it said stays where it was.
+fn complaint(program: &Path, status: ExitStatus) -> String {
+    let program = program.display();
+    format!("{program} gave no hash, {status}: `docker-compose config` in the project's directory says why")
 }
 
 #[cfg(test)]
@@ -212,5 +292,72 @@ mod tests {
         assert_eq!(hash_in(&format!("db x\nweb {hash}\n"), "web"), Some(hash.clone()));
         assert_eq!(hash_in(&format!("web-2 {hash}"), "web"), None);
         assert_eq!(hash_in("web nothing", "web"), None);
+    }
+
+    fn service(dir: &Path, file: &str) -> Service {
+        Service {
+            project: "shop".to_owned(),
+            name: "web".to_owned(),
+            dir: dir.to_owned(),
+            files: vec![dir.join(file)],
+            env_file: None,
+            hash: "h".to_owned(),
+            image: "a:1".to_owned(),
+        }
+    }
+
+    /// Asks a program of this text about a service `web` with image `a:1`.
+    async fn asked(dir: &Path, program: &str, of: &Service) -> Result<String, Asked> {
+        let path = dir.join("docker-compose");
+        durable::write(&path, program.as_bytes()).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        durable::write(&dir.join("a.yml"), b"image: a:1\n").unwrap();
+        let compose = HostCompose { socket: "/none".into(), scratch: dir.join("scratch") };
+        let answer = compose.hash(&path, of, "a:2", Way::Edited).await;
+        let left = std::fs::read_dir(dir.join("scratch")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "copies are left");
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_it_complains_about_is_not_passed_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = "#!/bin/sh\necho 'invalid: hunter2' >&2; exit 3\n";
+        let error = asked(dir.path(), program, &service(dir.path(), "a.yml")).await.unwrap_err();
+        assert!(error.detail.contains("exit status: 3"), "{error}");
+        assert!(!error.detail.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        let (cwd, kind) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(cwd, dir.path().join("pipe"), kind, mode, 0).unwrap();
+        let with_env_file =
+            Service { env_file: Some(dir.path().join("pipe")), ..service(dir.path(), "a.yml") };
+        for of in [service(dir.path(), "pipe"), service(dir.path(), "/dev/zero"), with_env_file] {
+            let error = asked(dir.path(), "#!/bin/sh\n", &of).await.unwrap_err();
+            assert!(error.detail.contains("is no regular file"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_talks_without_end_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = asked(dir.path(), "#!/bin/sh\nexec yes\n", &service(dir.path(), "a.yml")).await;
+        assert!(error.unwrap_err().detail.contains("signal"));
+    }
+
+    #[tokio::test]
+    async fn what_it_began_ends_with_it() {
+        let mut command = Command::new("/bin/sh");
+        // Both hold the pipe: its end says that both are gone.
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.args(["-c", "sleep 600 & wait"]).stdin(writer);
+        let said = tokio::time::timeout(Duration::from_millis(300), said_by(command)).await;
+        assert!(said.is_err());
+        let ended = tokio::task::spawn_blocking(move || (&reader).read(&mut [0]));
+        assert_eq!(tokio::time::timeout(DEADLINE, ended).await.unwrap().unwrap().unwrap(), 0);
     }
 }

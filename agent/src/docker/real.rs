@@ -108,6 +108,18 @@ impl RealEngine {
         Ok(timeout.map_or(STOP_GRACE, |seconds| u64::try_from(seconds).unwrap_or(STOP_GRACE_MAX)))
     }
 
+    async fn remove_container(&self, id: &str, how: &str) -> Result<(), EngineError> {
+        let action = format!("remove container {id}");
+        let answer = self.delete(&action, &format!("/containers/{}?{how}", segment(id))).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(()),
+            StatusCode::CONFLICT if answer.message().contains("already in progress") => {
+                self.until_gone(&action, id).await
+            }
+            _ => answer.accepted(&action).map(drop),
+        }
+    }
+
     /// Waits until a removal that is under way has ended.
     async fn until_gone(&self, action: &str, id: &str) -> Result<(), EngineError> {
         within(CHANGE, action, async {
@@ -179,15 +191,11 @@ impl Engine for RealEngine {
     }
 
     async fn remove(&self, id: &str) -> Result<(), EngineError> {
-        let action = format!("remove container {id}");
-        let answer = self.delete(&action, &format!("/containers/{}?force=true&v=false", segment(id))).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(()),
-            StatusCode::CONFLICT if answer.message().contains("already in progress") => {
-                self.until_gone(&action, id).await
-            }
-            _ => answer.accepted(&action).map(drop),
-        }
+        self.remove_container(id, "force=true&v=false").await
+    }
+
+    async fn remove_stopped(&self, id: &str) -> Result<(), EngineError> {
+        self.remove_container(id, "force=false&v=false").await
     }
 
     async fn set_restart_policy(&self, id: &str, policy: &Value) -> Result<(), EngineError> {

@@ -14,7 +14,7 @@ use crate::steps;
 
 impl Agent {
     pub(super) fn compose(&self) -> HostCompose {
-        HostCompose { socket: self.config.docker_socket.clone(), scratch: self.data.root().join("scratch") }
+        HostCompose { socket: self.config.docker_socket.clone(), scratch: self.data.scratch() }
     }
 
     /// How the container would be made anew, if the engine still has its image.
@@ -41,8 +41,11 @@ impl Agent {
         Ok(())
     }
 
-    /// Has somebody removed the old container, so that there is no way back?
+    /// Has somebody removed the old container, so that there is no way back? Not if we did and its stand-in has yet to
+    /// take the name.
     pub(super) async fn is_parked_gone(&self, plan: &Plan) -> bool {
-        matches!(steps::parked_by(self.engine.as_ref(), plan).await, Ok(None))
+        let engine = self.engine.as_ref();
+        matches!(steps::parked_by(engine, plan).await, Ok(None))
+            && matches!(steps::awaits_parked_name(engine, plan).await, Ok(false))
     }
 }

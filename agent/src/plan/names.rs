@@ -52,10 +52,16 @@ impl Names {
         format!("{}.anew-{}", self.node, self.short)
     }
 
-    /// The stand-in of the old container, until it is whole.
+    /// The stand-in of the old container, once it is whole, until the old one is gone.
     #[must_use]
     pub fn stand_in(&self) -> String {
         format!("{}.stand-in-{}", self.node, self.short)
+    }
+
+    /// The same until its copy is whole.
+    #[must_use]
+    pub fn half_stand_in(&self) -> String {
+        format!("{}.stand-in-half-{}", self.node, self.short)
     }
 
     /// The `index`th volume made because the old data is given up.

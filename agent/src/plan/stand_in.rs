@@ -16,7 +16,7 @@ use crate::observe::Observed;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StandIn {
-    /// Its name until it is whole; then it takes the parked one's.
+    /// Its name from when it is whole until it takes the parked one's.
     pub temporary_name: String,
     /// How it is created.
     pub body: Value,
@@ -50,7 +50,7 @@ const COMPOSE: &str = "com.docker.compose.";
 #[must_use]
 pub fn make_stand_in(id: RedeployId, observed: &Observed) -> Option<Box<StandIn>> {
     let image = observed.old_image.as_ref()?;
-    observed.container.label("com.docker.compose.project")?;
+    compose_project(&observed.container, Some(image))?;
     let mut exclude = observed.inside.engine_owned.clone();
     exclude.extend(mount_targets(&observed.container));
     exclude.sort();
@@ -61,6 +61,23 @@ pub fn make_stand_in(id: RedeployId, observed: &Observed) -> Option<Box<StandIn>
         selection: Selection { include: vec![GuestPath::root()], exclude },
         has_root: !observed.inside.read_only,
     }))
+}
+
+/// What Compose, and not the image, says about the container under `name`.
+#[must_use]
+pub fn compose_label<'a>(container: &'a Container, image: Option<&Image>, name: &str) -> Option<&'a str> {
+    let label = format!("{COMPOSE}{name}");
+    let of_image = image.and_then(|image| image.raw()["Config"]["Labels"][&label].as_str());
+    container.label(&label).filter(|value| !value.is_empty() && Some(*value) != of_image)
+}
+
+/// The project of a container that Compose made. One whose labels of Compose are all its image's, it did not make.
+#[must_use]
+pub fn compose_project<'a>(container: &'a Container, image: Option<&Image>) -> Option<&'a str> {
+    let labels = container.raw()["Config"]["Labels"].as_object()?;
+    let mut names = labels.keys().filter_map(|label| label.strip_prefix(COMPOSE));
+    names.find(|name| compose_label(container, image, name).is_some())?;
+    container.label("com.docker.compose.project").filter(|project| !project.is_empty())
 }
 
 /// It is never started: no network, no ports, no program. It holds the volumes, so that nobody's prune takes them; what

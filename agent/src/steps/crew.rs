@@ -120,8 +120,10 @@ impl Work for Crew {
             runner.alarm = Alarm::default();
         }
         for runner in &mut self.runners {
+            // First: until it is done, anybody may start the parked container. It must not keep the archives unsealed.
+            let taken_over = stand_in::take_over(runner).await;
             retire::seal_archives(runner).await?;
-            stand_in::take_over(runner).await?;
+            taken_over?;
             stand_in::remove_used_up(runner).await?;
         }
         match self.runners.first() {

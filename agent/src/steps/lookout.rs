@@ -28,6 +28,8 @@ pub(super) use expect::{Watched, of_step};
 
 /// How long the engine may be away. A package upgrade restarts it within this; without it nobody can say what happens.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// When nothing happens, so often within that time is looked all the same.
+const LOOKS_PER_PATIENCE: u32 = 5;
 /// Between two tries: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -176,9 +178,11 @@ impl Follower {
             let end = tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.hear(&event).await,
-                    Some(Err(error)) => Some(End::HungUp(Some(error))),
-                    None => Some(End::HungUp(None)),
+                    Some(Err(error)) => Some(self.hung_up(Some(error))),
+                    None => Some(self.hung_up(None)),
                 },
+                // A connection that stays open says nothing of an engine that hangs.
+                () = tokio::time::sleep(self.patience / LOOKS_PER_PATIENCE) => self.look(None).await,
                 changed = self.expected.changed() => match changed {
                     Ok(()) => self.look(None).await,
                     Err(_) => Some(End::Over),
@@ -188,6 +192,12 @@ impl Follower {
                 return end;
             }
         }
+    }
+
+    /// Until now it was there, however little happened.
+    fn hung_up(&mut self, error: Option<EngineError>) -> End {
+        self.heard_at = Instant::now();
+        End::HungUp(error)
     }
 
     async fn hear(&mut self, event: &ContainerEvent) -> Option<End> {

@@ -2,15 +2,16 @@
 //! with an exact copy of its root; a revert makes the container anew from its saved body and the stand-in's root.
 //!
 //! Flows in: a committed plan. Flows out: a stand-in under the parked name, and the parked container gone, its volumes
-//! not. Idempotent, forward only: the parked one is removed only after the copy is whole. Must never start either.
+//! not. Idempotent, forward only: the parked one is removed only after the copy is whole, which the stand-in's name tells
+//! from then on, and only if nobody touched it meanwhile. Must never start either, or remove one that somebody started.
 
 use super::capture::pack_options;
 use super::runner::Runner;
 use super::{Step, StepError};
 use crate::archive::{ApplyMode, Capture, PackOptions, RoundKind, Selection, apply as apply_round};
-use crate::docker::{Container, Engine, EngineError};
+use crate::docker::{Container, Engine, EngineError, RunState};
 use crate::durable;
-use crate::plan::{Incoming, Plan, REDEPLOY_LABEL, StandIn, is_stand_in};
+use crate::plan::{Incoming, Names, Plan, REDEPLOY_LABEL, StandIn, is_stand_in};
 use crate::rootfs::Root;
 use crate::saga::Interference;
 
@@ -32,12 +33,21 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
         if stand_in.has_root {
             copy_root(runner, Step::Verify, parked.id(), made.id(), &stand_in.selection).await?;
         }
-        runner.engine().remove(parked.id()).await?;
+        runner.engine().rename(made.id(), &stand_in.temporary_name).await?;
+        runner.engine().remove_stopped(parked.id()).await?;
+    } else {
+        // What it was a copy of is gone.
+        remove_if_there(runner, &half_name(&plan)).await?;
     }
     match find(runner, &stand_in.temporary_name).await? {
         Some(made) => Ok(runner.engine().rename(made.id(), &plan.outgoing.parked_name).await?),
         None => Ok(()),
     }
+}
+
+/// The name of a stand-in whose copy is not whole.
+fn half_name(plan: &Plan) -> String {
+    Names::new(&plan.node, plan.id).half_stand_in()
 }
 
 /// A stand-in that this revert has taken the container from is needed no more.
@@ -67,6 +77,19 @@ pub async fn parked_by(engine: &dyn Engine, plan: &Plan) -> Result<Option<Contai
     Ok(engine.container(name).await?.filter(is_it))
 }
 
+/// Does a whole stand-in, made by this plan, only wait for the parked name?
+///
+/// # Errors
+/// [`EngineError`]
+pub async fn awaits_parked_name(engine: &dyn Engine, plan: &Plan) -> Result<bool, EngineError> {
+    let Some(stand_in) = &plan.outgoing.stand_in else { return Ok(false) };
+    let (name, id) = (&stand_in.temporary_name, plan.id.to_string());
+    let is_it = |found: &Container| {
+        found.name() == name && is_stand_in(found) && found.label(REDEPLOY_LABEL) == Some(id.as_str())
+    };
+    Ok(engine.container(name).await?.is_some_and(|found| is_it(&found)))
+}
+
 async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepError> {
     let found = runner.engine().container(name).await?;
     Ok(found.filter(|found| runner.is_ours(found) && is_stand_in(found) && found.name() == name))
@@ -74,15 +97,23 @@ async fn find(runner: &Runner, name: &str) -> Result<Option<Container>, StepErro
 
 /// A fresh one each time: half a copy must not be compared with.
 async fn make(runner: &Runner, stand_in: &StandIn) -> Result<Container, StepError> {
-    let name = &stand_in.temporary_name;
-    if let Some(half) = find(runner, name).await? {
-        runner.engine().remove(half.id()).await?;
-    }
+    let name = &half_name(runner.plan());
+    remove_if_there(runner, name).await?;
+    // A whole one is a copy of what was there then.
+    remove_if_there(runner, &stand_in.temporary_name).await?;
     let id = runner.engine().create(name, &stand_in.body).await?;
     runner.engine().container(&id).await?.ok_or_else(|| runner.gone(name, &id))
 }
 
-/// Makes the root of `to`, a fresh container of the same image, what the root of `from` is. Neither runs.
+async fn remove_if_there(runner: &Runner, name: &str) -> Result<(), StepError> {
+    match find(runner, name).await? {
+        Some(found) => Ok(runner.engine().remove(found.id()).await?),
+        None => Ok(()),
+    }
+}
+
+/// Makes the root of `to`, a fresh container of the same image, what the root of `from` is. Neither runs: it fails if
+/// somebody did anything to `from` meanwhile.
 pub(super) async fn copy_root(
     runner: &Runner,
     step: Step,
@@ -90,8 +121,29 @@ pub(super) async fn copy_root(
     to: &str,
     selection: &Selection,
 ) -> Result<(), StepError> {
-    let (from, to) = (runner.engine().open_root(from).await?, runner.engine().open_root(to).await?);
-    copy(runner, step, from, to, selection).await
+    let before = at_rest(runner, from).await?;
+    let (source, to) = (runner.engine().open_root(from).await?, runner.engine().open_root(to).await?);
+    copy(runner, step, source, to, selection).await?;
+    let after = at_rest(runner, from).await?;
+    if (after.name(), after.started_at()) != (before.name(), before.started_at()) {
+        let found = format!("was renamed to {}, or has been started", after.name());
+        return Err(StepError::Interfered(Interference::found(before.name(), &found, "to stay as it is")));
+    }
+    Ok(())
+}
+
+/// A container whose root nobody writes to or removes.
+async fn at_rest(runner: &Runner, id: &str) -> Result<Container, StepError> {
+    let found = runner.engine().container(id).await?.ok_or_else(|| runner.gone("parked", id))?;
+    match found.state() {
+        RunState::Created | RunState::Exited => Ok(found),
+        RunState::Removing | RunState::Dead => Err(runner.gone(found.name(), id)),
+        RunState::Running | RunState::Paused | RunState::Restarting => {
+            let what =
+                Interference::found(found.name(), &format!("is {:?}", found.state()), "to stay parked");
+            Err(StepError::Interfered(what))
+        }
+    }
 }
 
 /// What differs goes through an archive of its own: exact, and no larger than the difference.

@@ -41,9 +41,16 @@ pub(crate) async fn a_container_lives_from_create_to_remove(fixture: &impl Fixtu
     assert_eq!(fixture.inspect(&parked).await.id(), id);
 
     engine.start(&id).await.unwrap();
+    assert_eq!(status(engine.remove_stopped(&id).await), 409);
+    assert_eq!(fixture.inspect(&id).await.state(), RunState::Running);
     engine.remove(&id).await.unwrap();
     assert!(engine.container(&id).await.unwrap().is_none());
     engine.remove(&id).await.unwrap();
+
+    let id = fixture.create("life", &fixture.body()).await;
+    engine.remove_stopped(&id).await.unwrap();
+    assert!(engine.container(&id).await.unwrap().is_none());
+    engine.remove_stopped(&id).await.unwrap();
 }
 
 pub(crate) async fn what_is_missing_is_none_or_refused(fixture: &impl Fixture) {

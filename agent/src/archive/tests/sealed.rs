@@ -75,7 +75,8 @@ fn what_differs_is_kept_where_the_caller_wants_it_or_not_at_all() {
     let done = put_back(&bench.archives(), &line, &bench.old_handle(), Some(aside), &Watch::new()).unwrap();
     verify(&here, &done.failed.unwrap(), &Watch::new()).unwrap();
     assert_eq!(names(&bench.archives()), before);
-    assert_eq!(names(&here), [here.join("data.failed.line.json"), here.join("data.failed.tar.gz")]);
+    let kept = ["line.json", "removed", "tar.gz"].map(|what| here.join(format!("data.failed.{what}")));
+    assert_eq!(names(&here), kept);
 }
 
 /// What is being done, the line the manifest has, the files that are there.

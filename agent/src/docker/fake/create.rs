@@ -186,6 +186,14 @@ impl State {
         self.forget(&id)
     }
 
+    pub(super) fn remove_stopped(&mut self, id: &str) -> Result<(), EngineError> {
+        let Some(id) = self.id_of(id) else { return Ok(()) };
+        if self.containers.get(&id).is_some_and(FakeContainer::is_alive) {
+            return Err(refused(&format!("remove container {id}"), 409, "it is running"));
+        }
+        self.forget(&id)
+    }
+
     /// Removes a container that does not run.
     pub(super) fn forget(&mut self, id: &str) -> Result<(), EngineError> {
         if self.containers.remove(id).is_none() {

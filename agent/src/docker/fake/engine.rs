@@ -49,6 +49,10 @@ impl Engine for FakeEngine {
         self.call("remove", |state| state.remove(id))
     }
 
+    async fn remove_stopped(&self, id: &str) -> Result<(), EngineError> {
+        self.call("remove_stopped", |state| state.remove_stopped(id))
+    }
+
     async fn set_restart_policy(&self, id: &str, policy: &Value) -> Result<(), EngineError> {
         self.call("set_restart_policy", |state| state.set_restart_policy(id, policy))
     }

@@ -128,6 +128,31 @@ async fn an_engine_that_never_answers_again_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test]
+async fn quiet_is_not_silence_and_a_restart_after_it_is_told_as_one() {
+    let mut scene = scene();
+    scene.lookout.patience = Duration::from_millis(200);
+    scene.lookout.expect(scene.same().await);
+    scene.until_it_follows().await;
+    // Nothing is waited for here: that nothing happens for longer than its patience is the case.
+    tokio::time::sleep(scene.lookout.patience * 3).await;
+    assert!(scene.alarm.why().is_none());
+    scene.engine.simulate_daemon_restart().unwrap();
+    assert_eq!(scene.heard().await.found, "has stopped");
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_while_it_holds_the_line_is_noticed() {
+    let mut scene = scene();
+    scene.lookout.patience = Duration::from_millis(200);
+    scene.lookout.expect(scene.same().await);
+    scene.until_it_follows().await;
+    let hangs = || EngineError::TimedOut { action: "inspect".into(), seconds: 60 };
+    (0..10_000).for_each(|_| scene.engine.fail_next("container", hangs()));
+    scene.alarm.raised().await;
+    assert!(matches!(scene.alarm.why(), Some(StepError::Engine(EngineError::TimedOut { .. }))));
+}
+
+#[tokio::test]
 async fn once_ended_it_is_deaf() {
     let mut scene = scene();
     scene.lookout.expect(scene.same().await);
