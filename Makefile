@@ -13,9 +13,9 @@ help: ## this list
 need: ## install what `test` and `demo` need and this machine lacks (Debian, Ubuntu; as root)
 	@scripts/need test demo
 
-build: ## the agent, optimised: target/release/redeploy-agent
+build: ## the programs, optimised: target/release/redeploy-agent, redeploy-coordinator, redeployctl
 	@scripts/need build
-	cargo build --locked --release -p redeploy-agent
+	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
 
 demo: ## plan, redeploy, undo and revert of a small web app, on this machine's engine (as root)
 	@scripts/need demo

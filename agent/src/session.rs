@@ -129,7 +129,11 @@ impl Runner {
                 message = line.next() => self.take(message?, &line),
                 () = worker.outbox.news.notified() => line.say_all(worker.outbox.take()).await?,
                 _ = progress.tick() => line.say_all(worker.outbox.take()).await?,
-                () = worker.outbox.ended.notified() => self.report(&mut line).await?,
+                () = worker.outbox.ended.notified() => {
+                    // Who hears of the end looks at the inventory next, so that comes first.
+                    line.beat(&worker.means).await?;
+                    self.report(&mut line).await?;
+                }
                 _ = beat.tick() => {
                     line.beat(&worker.means).await?;
                     self.report(&mut line).await?;

@@ -1,6 +1,6 @@
 //! The coordinator's durable writes outside its store: whole files, for root only, that appear at once or not at all.
 //!
-//! Flows in: bytes. Flows out: files that survive a power cut exactly when [`write`] returned. Must never overwrite in
+//! Flows in: bytes. Flows out: files that survive a power cut exactly when [`write()`] returned. Must never overwrite in
 //! place.
 
 use std::fs::{DirBuilder, File, OpenOptions};

@@ -3,7 +3,7 @@
 //! Flows in: the engine, `/proc`, the history. Flows out: wire messages. What cannot be found out is left at zero. Must
 //! never change anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use redeploy_proto::v1::{ContainerFacts, ContainerState, Health, HostFacts, Inventory};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::docker::{Container, Engine, EngineError, EngineInfo, RunState};
 use crate::history;
 use crate::paths::DataDir;
+use crate::plan::is_stand_in;
 
 /// Labels that make a container a node.
 const ENV: &str = "io.redeploy.env";
@@ -102,6 +103,8 @@ pub(super) async fn inventory(
 struct Past {
     /// Ids and names of parked containers.
     parked: Vec<(String, String)>,
+    /// Names under which containers are set aside, also in a saga that has not committed and may never.
+    aside: HashSet<String>,
     /// By container name: the newest ended redeploy.
     last: HashMap<String, String>,
     /// By container name: the container its newest committed redeploy parked.
@@ -111,7 +114,12 @@ struct Past {
 impl Past {
     fn of(data: &DataDir) -> Self {
         let mut past = Self { parked: history::parked(data), ..Self::default() };
-        for entry in history::load(data).into_iter().flatten().filter(history::Entry::has_ended) {
+        for entry in history::load(data).into_iter().flatten() {
+            let plans = entry.plan.dependents.iter().chain([&entry.plan]);
+            past.aside.extend(plans.map(|plan| plan.outgoing.parked_name.clone()));
+            if !entry.has_ended() {
+                continue;
+            }
             let node = entry.plan.node.clone();
             past.last.entry(node.clone()).or_insert_with(|| entry.plan.id.to_string());
             if entry.is_committed() {
@@ -122,7 +130,7 @@ impl Past {
     }
 
     fn is_serving(&self, container: &Container) -> bool {
-        let is_parked = self.parked.iter().any(|(id, name)| id == container.id() && name == container.name());
+        let is_parked = self.aside.contains(container.name()) || is_stand_in(container);
         let is_half_made = container.label(MADE_BY).is_some() && container.name().contains(".new-");
         !is_parked && !is_half_made
     }

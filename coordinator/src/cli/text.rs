@@ -76,13 +76,18 @@ pub(super) fn summary(deployment: &v1::Deployment) -> String {
     let count = |phases: &[v1::NodePhase]| {
         deployment.nodes.iter().filter(|node| phases.contains(&node.phase())).count()
     };
+    let id = short(&deployment.deployment_id);
     let untouched = count(&[v1::NodePhase::Waiting]);
     let (done, back) = (count(&[v1::NodePhase::Done]), count(&[v1::NodePhase::Reverted]));
-    let failed = count(&[v1::NodePhase::Failed, v1::NodePhase::Stuck, v1::NodePhase::Unknown]);
-    let id = short(&deployment.deployment_id);
+    let failed = count(&[v1::NodePhase::Failed, v1::NodePhase::Stuck]);
+    let unknown = match count(&[v1::NodePhase::Unknown]) {
+        0 => String::new(),
+        unknown => format!(", {unknown} unknown"),
+    };
+    let retry = if failed > 0 { format!("retry-failed {id}, ") } else { String::new() };
     let next = match deployment.phase() {
         v1::DeploymentPhase::Halted => {
-            format!("; next: redeployctl retry-failed {id}, resume {id}, rollback {id} or cancel {id}")
+            format!("; next: redeployctl {retry}resume {id}, rollback {id} or cancel {id}")
         }
         v1::DeploymentPhase::Done => format!("; to take it back: redeployctl rollback {id}"),
         v1::DeploymentPhase::Unspecified
@@ -95,7 +100,9 @@ pub(super) fn summary(deployment: &v1::Deployment) -> String {
         | v1::DeploymentPhase::Cancelled => String::new(),
     };
     let phase = phase(deployment);
-    format!("{phase}: {done} done, {failed} failed, {back} brought back, {untouched} untouched{next}")
+    format!(
+        "{phase}: {done} done, {failed} failed{unknown}, {back} brought back, {untouched} untouched{next}"
+    )
 }
 
 pub(super) fn whole(deployment: &v1::Deployment) {

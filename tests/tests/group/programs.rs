@@ -60,6 +60,8 @@ fn three_hosts_roll_one_by_one_a_broken_image_halts_at_the_first_and_a_rollback_
 {
     let sandbox = Sandbox::new("three hosts")?;
     let containers = subjects(&sandbox, &[])?;
+    // Containers of other tests are in the inventory too, some of them labelled.
+    let env = sandbox.prefix();
     let mut fleet = Fleet::new(&sandbox)?;
     let mut agents = Vec::new();
     for (name, container) in ["host-a", "host-b", "host-c"].iter().zip(&containers) {
@@ -68,16 +70,19 @@ fn three_hosts_roll_one_by_one_a_broken_image_halts_at_the_first_and_a_rollback_
         agents.push(agent.spawn(&["run"])?);
         // Every agent sees all containers of the engine. A node is what its own host adopted.
         let adopt =
-            ["node", "adopt", "--host", &host, "--container", container, "--env", "shop", "--group", "cp"];
+            ["node", "adopt", "--host", &host, "--container", container, "--env", env, "--group", "cp"];
         fleet.ctl(&adopt)?.expect_code(0)?;
     }
     fleet.wait_for_hosts(3)?;
 
-    let first = fleet.deploy("shop", &images::subject_v2()?, &["--delay", "300ms"])?.ended(0)?;
+    let first = fleet.deploy(env, &images::subject_v2()?, &["--delay", "300ms"])?.ended(0)?;
     one_after_another(&first)?;
     all_serve(&sandbox, &containers, "v2")?;
+    let nodes = lines(&fleet.ctl(&["node", "list", "--env", env, "--json"])?.expect_code(0)?)?;
+    let told: Vec<&Value> = nodes.iter().map(|node| &node["image"]).collect();
+    ensure!(told == [&images::subject_v2()?; 3], "the inventory is behind: {told:?}");
 
-    let broken = fleet.deploy("shop", &images::subject_broken()?, &[])?.ended(5)?;
+    let broken = fleet.deploy(env, &images::subject_broken()?, &[])?.ended(5)?;
     let last = broken.last().context("nothing was told")?;
     ensure!(phases(last) == ["failed", "waiting", "waiting"], "{last}");
     ensure!(last["nodes"][0]["verdict"] == "undone", "{last}");

@@ -1,14 +1,16 @@
 //! Orders down, reports up, through everything that can happen to a session in between.
 
 use anyhow::{Context, Result, ensure};
+use redeploy_agent::image::PullPolicy;
+use redeploy_agent::saga::Fault;
 use redeploy_agent::session::RunError;
 use redeploy_coordinator::moment::Moment;
 use redeploy_coordinator::sessions::{Event, Said};
 use redeploy_proto::v1::coordinator_message::Message;
 use redeploy_proto::{RedeployId, v1};
 use redeploy_tests::group::{Coordinator, Running, order};
-use redeploy_tests::images;
 use redeploy_tests::sandbox::Sandbox;
+use redeploy_tests::{images, in_process};
 
 /// Passes over everything until the order is written down on the host.
 async fn accepted(coordinator: &mut Coordinator, id: RedeployId) -> Result<()> {
@@ -110,6 +112,41 @@ async fn a_redeploy_goes_on_while_the_coordinator_is_away() -> Result<()> {
     ensure!(coordinator.report(id).await?.verdict() == v1::Verdict::Done);
     ensure!(agent.stop().await?.is_ok());
     Ok(())
+}
+
+/// A parked container has its node's labels. Told as one that serves, it would become a node of the group.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_aside_in_the_middle_of_a_redeploy_is_not_in_the_inventory() -> Result<()> {
+    let sandbox = Sandbox::new("set aside")?;
+    let web = sandbox.run_subject("web", &[], &images::subject_v1()?)?;
+    let mut coordinator = Coordinator::start(sandbox.path()).await?;
+    coordinator.joined(&sandbox.data_dir()).await?;
+    // Ends after the swap and before the commit, with everything as it is then.
+    let stopped = in_process::agent(&sandbox.data_dir(), &[Fault::StopAt(14)]).await?;
+    let request = in_process::request(&web, &images::subject_v2()?);
+    let agent = Running::start(&sandbox.data_dir()).await?;
+    coordinator.connected().await?;
+    let ended = stopped.redeploy(RedeployId::generate(), &request, PullPolicy::Never, None).await;
+    ensure!(ended.is_err(), "it was not stopped: {ended:?}");
+    let names = sandbox.containers()?;
+    ensure!(names.len() == 2 && names[1].starts_with(&format!("{web}.parked-")), "{names:?}");
+    let new = sandbox.docker().inspect(&web)?["Id"].as_str().unwrap_or_default().to_owned();
+
+    let inventory = coordinator
+        .until("the inventory after the swap", |event| match event {
+            Event::Said { said: Said::Inventory(inventory), .. }
+                if inventory.containers.iter().any(|container| container.container_id == new) =>
+            {
+                Some(inventory)
+            }
+            Event::Said { .. } | Event::Connected { .. } | Event::Lost { .. } => None,
+        })
+        .await?;
+    let ours: Vec<_> = inventory.containers.iter().filter(|one| one.name.starts_with(&web)).collect();
+    ensure!(ours.len() == 1, "{ours:?}");
+    ensure!(agent.stop().await?.is_ok());
+    drop(stopped);
+    sandbox.agent()?.run(&["recover"])?.expect_code(1).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
