@@ -12,7 +12,7 @@ use redeploy_agent::docker::{Behaviour, Engine, EngineError, FakeEngine, FakeIma
 use redeploy_agent::image::PullPolicy;
 use redeploy_agent::orders::{Agent, Refused};
 use redeploy_agent::paths::DataDir;
-use redeploy_agent::plan::{Plan, Refusal};
+use redeploy_agent::plan::{Plan, Refusal, RevertRequest, VolumeData};
 use redeploy_agent::progress::{Audience, Nobody};
 use redeploy_agent::report::{Report, Verdict};
 use redeploy_agent::saga::{Event, ExecutorError, Fault, Faults, Record};
@@ -454,4 +454,71 @@ async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
         assert_eq!(parked.label("com.docker.compose.project"), None, "{method}");
         assert_eq!(room.engine.violations(), Vec::<String>::new(), "{method}");
     }
+}
+
+/// Somebody removes the new container while it proves itself, and starts one of his own on the volume.
+async fn with_a_stranger(room: &Room, name: &'static str) -> Report {
+    let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Started { step: Step::Verify }) {
+            let handle = tokio::runtime::Handle::current();
+            let web =
+                tokio::task::block_in_place(|| handle.block_on(engine.container("web"))).unwrap().unwrap();
+            remove_now(&engine, web.id());
+            let host = json!({ "Binds": ["web-data:/data"] });
+            engine.add_container(name, "fake/app:v2", json!({ "HostConfig": host })).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+            std::fs::write(&rows, "the stranger's").unwrap();
+        }
+    });
+    room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Verify), Fault::RepeatUndo]).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_that_a_stranger_has_taken_up_is_not_put_back() {
+    for (name, verdict) in [("web", Verdict::Stuck), ("other", Verdict::Undone)] {
+        let room = plain();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        std::fs::write(room.volume_file("rows"), "captured").unwrap();
+        let report = with_a_stranger(&room, name).await;
+        assert_eq!(report.verdict, verdict, "{name}: {report:#?}");
+        let rows = std::fs::read_to_string(room.volume_file("rows")).unwrap();
+        assert_eq!(rows, "the stranger's", "{name}");
+        let notes = report.failure.unwrap().notes;
+        assert!(notes.len() == 1 && notes[0].contains("volume web-data was not put back"), "{notes:?}");
+        // The note promises it.
+        let archive = DataDir::new(&room.config.data_dir).redeploy(report.id).archives();
+        assert!(archive.join("volume-0-web-data.tar.gz").exists(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_undo_of_a_revert_leaves_a_volume_that_a_stranger_has_taken_up() {
+    let room = plain();
+    #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+    let write = |text: &str| std::fs::write(room.volume_file("rows"), text).unwrap();
+    write("then");
+    assert_eq!(room.redeploy(Arc::new(Nobody), &[]).await.unwrap().verdict, Verdict::Done);
+    write("today");
+    let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Done { step: Step::PutData, .. }) {
+            assert_eq!(std::fs::read_to_string(&rows).unwrap(), "then");
+            let host = json!({ "Binds": ["web-data:/data"] });
+            engine.add_container("other", "fake/app:v2", json!({ "HostConfig": host })).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+            std::fs::write(&rows, "the stranger's").unwrap();
+        }
+    });
+    let request = RevertRequest {
+        container: "web".to_owned(),
+        volumes: VolumeData::Restore,
+        verify_timeout: Duration::from_secs(20),
+        probe: None,
+    };
+    let agent = room.agent(Arc::new(when), &[Fault::FailBefore(Step::Swap)]);
+    let report = agent.revert(RedeployId::generate(), &request).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    assert_eq!(std::fs::read_to_string(room.volume_file("rows")).unwrap(), "the stranger's");
+    assert_eq!(report.failure.unwrap().notes.len(), 1);
 }

@@ -49,7 +49,7 @@ pub(crate) fn records_of_failure(stuck: bool) -> Vec<Record> {
         }
         let again =
             (*step == Step::Stop).then(|| "2026-01-31T12:00:26Z".parse().expect("the sample time is a time"));
-        events.push(Event::Undone { step: *step, serving_since: again, note: None });
+        events.push(Event::Undone { step: *step, serving_since: again, note: None, notes: vec![] });
     }
     events.push(Event::Closed { outcome: Outcome::Undone });
     dated(events)
