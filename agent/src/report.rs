@@ -11,7 +11,7 @@ pub use dependents::DependentReport;
 use crate::archive::{Manifest, Skipped};
 use crate::plan::{Incoming, Plan};
 use crate::recreate::FieldSource;
-use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State};
+use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State, add_note};
 use crate::steps::{Step, StepOutput};
 
 /// How it ended, or where it stands.
@@ -291,11 +291,7 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
             Event::Resumed => stuck = None,
             Event::Undone { note, notes, .. } => {
                 made_anew = made_anew.or_else(|| note.clone());
-                notes.iter().for_each(|note| {
-                    if !told.contains(note) {
-                        told.push(note.clone())
-                    }
-                });
+                notes.iter().for_each(|note| add_note(&mut told, note.clone()));
             }
             Event::Opened { .. }
             | Event::Started { .. }

@@ -77,9 +77,14 @@ impl Undid {
 
     /// Notes something, once.
     pub fn tell(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        add_note(&mut self.notes, note);
+    }
+}
+
+/// Adds a note that no other one begins with: that one tells the same, and more.
+pub fn add_note(notes: &mut Vec<String>, note: String) {
+    if !notes.iter().any(|told| told.starts_with(&note)) {
+        notes.push(note);
     }
 }
 

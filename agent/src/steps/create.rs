@@ -124,8 +124,11 @@ async fn compare(
     let engine = runner.engine();
     let mut recreation = recreation.clone();
     if let Some(leader) = &runner.leader {
-        let found = engine.container(&leader.name).await?;
-        recreate::identify(&mut recreation, &leader.name, found.as_ref().map_or("", Container::id));
+        // One that is made anew on the way back leans on the leader under its own name.
+        for name in [&leader.name, &leader.node] {
+            let found = engine.container(name).await?;
+            recreate::identify(&mut recreation, name, found.as_ref().map_or("", Container::id));
+        }
     }
     let (info, image) = (engine.info().await?, engine.image(image_id).await?);
     let gone = || runner.gone(container.name(), container.id());
