@@ -599,3 +599,27 @@ async fn one_that_leans_on_a_removed_container_comes_back_after_any_interruption
     }
     assert!(stopped >= 12, "only {stopped}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_of_a_failed_container_that_cannot_be_archived_stays() {
+    let writes = vec![("/extra/row".to_owned(), b"taken in".to_vec())];
+    let behaviour = Behaviour { writes_on_start: writes, ..Behaviour::default() };
+    let config = json!({ "Cmd": ["/bin/app"], "Volumes": { "/extra": {} } });
+    let room = room(Behaviour::default(), config, behaviour);
+    let all = room.engine.volume_dir("web-data").ancestors().nth(2).unwrap().to_owned();
+    let volumes = || std::fs::read_dir(&all).unwrap().count();
+    let before = volumes();
+    let engine = room.engine.clone();
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Undoing { step: Step::Create }) {
+            let error = EngineError::NoRoot { what: "the volume".into(), detail: "out of reach".into() };
+            engine.fail_next("open_volume", error);
+        }
+    });
+    let report = room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Verify)]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    assert_eq!(volumes(), before + 1, "what was taken in is there");
+    let notes = report.failure.unwrap().notes;
+    assert!(notes.len() == 1 && notes[0].contains("stays, because it could not be archived"), "{notes:?}");
+    room.assert_old_serves().await;
+}

@@ -46,7 +46,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         keep_what_it_wrote(runner, &container).await?;
         fresh_volumes = fresh::of(runner, new, &container).await?;
         if has_run(&container) {
-            fresh::keep(runner, &fresh_volumes).await?;
+            fresh_volumes = fresh::keep(runner, &fresh_volumes).await?;
         }
         runner.engine().remove(container.id()).await?;
     }
