@@ -158,6 +158,7 @@ impl Agent {
             plan.space.add_all_of(&space);
             let ground = plan::Ground { observed: &seen, fetched: &fetched, config: &self.config };
             let mut of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
+            of_it.outgoing.anew = self.anew(plan.id, &seen).await?;
             of_it.outgoing.stand_in = plan::make_stand_in(plan.id, &seen);
             plan.dependents.push(of_it);
         }

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use anew::{Anew, MADE_ANEW, make_anew};
-pub use archives::archives;
+pub use archives::{archives, may_write_to_path, may_write_to_volume};
 pub use check::{Refusal, check};
 pub use dependents::{carried, dependent_archives, make_dependent};
 pub use make::{Ground, Request, make};

@@ -1,7 +1,7 @@
 //! The recovery sheet: the exact commands and paths to finish a redeploy by hand when its undo failed. Pure.
 
 use crate::paths::RedeployDir;
-use crate::plan::{Incoming, Plan, Source};
+use crate::plan::{Incoming, MADE_ANEW, MADE_LABEL, Plan, Source};
 
 /// A name as a POSIX shell takes it.
 fn quoted(text: &str) -> String {
@@ -47,11 +47,12 @@ pub fn sheet(plan: &Plan, dir: &RedeployDir) -> String {
     }
     lines.push(String::new());
     lines.push("3. Bring the old container back:".to_owned());
-    lines.extend(bring_back(plan));
+    lines.extend(bring_back(plan, dir));
     if !plan.dependents.is_empty() {
         lines.push(String::new());
         lines.push("4. Then those that lean on it, which find it again by its id:".to_owned());
-        lines.extend(plan.dependents.iter().flat_map(bring_back));
+        let dependents = plan.dependents.iter().enumerate();
+        lines.extend(dependents.flat_map(|(index, plan)| bring_back(plan, &dir.dependent(index))));
     }
     lines.push(String::new());
     lines.push(format!("Journal: {}", dir.journal().display()));
@@ -67,7 +68,7 @@ fn kind(plan: &Plan) -> &'static str {
 }
 
 /// The old container gets its name, its restart policy and, if it ran, its life back.
-fn bring_back(plan: &Plan) -> Vec<String> {
+fn bring_back(plan: &Plan, dir: &RedeployDir) -> Vec<String> {
     let old = &plan.outgoing.id;
     if let Some(stand_in) = plan.outgoing.stand_in.as_ref().filter(|_| plan.outgoing.removes_itself) {
         let (stand_in, node) = (quoted(&stand_in.temporary_name), quoted(&plan.node));
@@ -87,6 +88,28 @@ fn bring_back(plan: &Plan) -> Vec<String> {
     ];
     if plan.outgoing.alive {
         lines.push(format!("   docker start {old}"));
+    }
+    lines.extend(if_gone(plan, dir));
+    lines
+}
+
+/// What to take instead if somebody has removed the old container, or the one it leans on.
+fn if_gone(plan: &Plan, dir: &RedeployDir) -> Vec<String> {
+    let Some(anew) = &plan.outgoing.anew else { return Vec::new() };
+    let mut lines = vec![
+        format!(
+            "   If that id is gone, or cannot start because the one it leans on is: {}",
+            anew.temporary_name
+        ),
+        format!("   stands for it, or {} if that one is in this list:", quoted(&plan.node)),
+        format!("   docker ps -a --no-trunc --filter label={MADE_LABEL}={MADE_ANEW}"),
+    ];
+    let of_root = plan.archives.iter().filter(|archive| matches!(archive.source, Source::Root { .. }));
+    let paths = of_root.map(|archive| dir.archives().join(format!("{}.tar.gz", archive.stem)));
+    let paths: Vec<String> = paths.map(|path| format!("   {}", quoted(&path.to_string_lossy()))).collect();
+    if !paths.is_empty() {
+        lines.push("   What was captured of its root (.part while it was not finished):".to_owned());
+        lines.extend(paths);
     }
     lines
 }
@@ -175,5 +198,32 @@ mod tests {
     fn without_dependents_nothing_is_said_of_them() {
         let text = text(&plan());
         assert!(!text.contains("lean on") && text.contains("3. Bring the old container back:"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_for_a_removed_one_is_named_with_the_archives_of_its_root() {
+        let mut plan = plan();
+        assert!(!text(&plan).contains("is gone"));
+        let Incoming::New(new) = &plan.incoming else { panic!("the sample is a redeploy") };
+        let anew = crate::plan::Anew {
+            temporary_name: "web.anew-456789ab".to_owned(),
+            recreation: new.recreation.clone(),
+        };
+        plan.outgoing.anew = Some(Box::new(anew));
+        let stems: Vec<String> = plan
+            .archives
+            .iter()
+            .filter(|archive| matches!(archive.source, Source::Root { .. }))
+            .map(|archive| format!("/{}.tar.gz", archive.stem))
+            .collect();
+        assert!(!stems.is_empty());
+        let mut side = plan.clone();
+        side.node = "side".to_owned();
+        plan.dependents = vec![side];
+        let text = text(&plan);
+        assert_eq!(text.matches("is: web.anew-456789ab").count(), 2, "{text}");
+        for stem in stems {
+            assert_eq!(text.matches(&stem).count(), 2, "{text}");
+        }
     }
 }

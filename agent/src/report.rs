@@ -11,7 +11,7 @@ pub use dependents::DependentReport;
 use crate::archive::{Manifest, Skipped};
 use crate::plan::{Incoming, Plan};
 use crate::recreate::FieldSource;
-use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State};
+use crate::saga::{Event, Interference, Outcome, Reason, Record, SagaKind, State, add_note};
 use crate::steps::{Step, StepOutput};
 
 /// How it ended, or where it stands.
@@ -22,7 +22,7 @@ pub enum Verdict {
     Done,
     /// The new container serves; tidying up will be tried again.
     DoneUntidy,
-    /// It failed, and everything is as it was, but for what [`Failure::made_anew`] says.
+    /// It failed, and everything is as it was, but for what [`Failure::made_anew`] and [`Failure::notes`] say.
     Undone,
     /// An undo failed: a human is needed.
     Stuck,
@@ -73,6 +73,9 @@ pub struct Failure {
     /// What is not as it was before although it was undone: the old container had to be made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_anew: Option<String>,
+    /// What else an undo left as it is, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// The whole report.
@@ -277,6 +280,7 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
     let mut interference = None;
     let mut stuck = None;
     let mut made_anew = None;
+    let mut told: Vec<String> = Vec::new();
     for record in records {
         match &record.event {
             Event::TurnedBack { reason: why } => {
@@ -285,7 +289,10 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
             }
             Event::Stuck { step, error } => stuck = Some(format!("undo of {step} failed: {error}")),
             Event::Resumed => stuck = None,
-            Event::Undone { note, .. } => made_anew = made_anew.or_else(|| note.clone()),
+            Event::Undone { note, notes, .. } => {
+                made_anew = made_anew.or_else(|| note.clone());
+                notes.iter().for_each(|note| add_note(&mut told, note.clone()));
+            }
             Event::Opened { .. }
             | Event::Started { .. }
             | Event::Done { .. }
@@ -295,7 +302,8 @@ fn failure(records: &[Record], leftovers: Leftovers) -> Option<Failure> {
         }
     }
     let Leftovers { last_words, recovery_sheet, .. } = leftovers;
-    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet, made_anew })
+    let notes = told;
+    reason.map(|reason| Failure { reason, interference, stuck, last_words, recovery_sheet, made_anew, notes })
 }
 
 fn interference_of(reason: &Reason) -> Option<Interference> {

@@ -16,7 +16,7 @@ mod journal;
 mod record;
 mod state;
 
-pub use executor::{ExecutorError, Saga, Undid, Work, state_of};
+pub use executor::{ExecutorError, Saga, Undid, Work, add_note, state_of};
 pub use fault::{Fault, Faults};
 pub use journal::{Journal, JournalError, parse as parse_journal, read_journal};
 pub use record::{Event, Interference, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};

@@ -271,6 +271,8 @@ async fn a_removed_old_container_is_made_anew_with_what_is_kept() {
         let note = report.failure.unwrap().made_anew.unwrap();
         assert!(note.contains("/etc/unlisted"), "{what}: {note}");
         assert_eq!(note.contains("before all that is kept"), !is_captured, "{what}: {note}");
+        let misses_the_end = matches!(what, "capture" | "prefill" | "stop");
+        assert_eq!(note.contains("what was written there later is lost"), misses_the_end, "{what}: {note}");
         assert_eq!(room.engine.violations(), Vec::<String>::new(), "{what}");
         // It is a container like any other: the next redeploy finds nothing strange about it.
         let report = room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
@@ -615,4 +617,170 @@ async fn a_revert_that_loses_its_stand_in_while_it_is_copied_is_undone() {
     let web = room.engine.container("web").await.unwrap().unwrap();
     assert!(web.image_reference().starts_with("fake/app:v2"), "{}", web.image_reference());
     assert_eq!(room.engine.running(), ["web"]);
+}
+
+/// Somebody removes the new container while it proves itself, and starts one of his own on the volume.
+async fn with_a_stranger(room: &Room, name: &'static str) -> Report {
+    let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Started { step: Step::Verify }) {
+            let handle = tokio::runtime::Handle::current();
+            let web =
+                tokio::task::block_in_place(|| handle.block_on(engine.container("web"))).unwrap().unwrap();
+            remove_now(&engine, web.id());
+            let host = json!({ "Binds": ["web-data:/data"] });
+            engine.add_container(name, "fake/app:v2", json!({ "HostConfig": host })).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+            std::fs::write(&rows, "the stranger's").unwrap();
+        }
+    });
+    room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Verify), Fault::RepeatUndo]).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_that_a_stranger_has_taken_up_is_not_put_back() {
+    for (name, verdict) in [("web", Verdict::Stuck), ("other", Verdict::Undone)] {
+        let room = plain();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        std::fs::write(room.volume_file("rows"), "captured").unwrap();
+        let report = with_a_stranger(&room, name).await;
+        assert_eq!(report.verdict, verdict, "{name}: {report:#?}");
+        let rows = std::fs::read_to_string(room.volume_file("rows")).unwrap();
+        assert_eq!(rows, "the stranger's", "{name}");
+        let notes = report.failure.unwrap().notes;
+        assert!(notes.len() == 1 && notes[0].contains("volume web-data was not put back"), "{notes:?}");
+        // The note promises it.
+        let archive = DataDir::new(&room.config.data_dir).redeploy(report.id).archives();
+        assert!(archive.join("volume-0-web-data.tar.gz").exists(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_undo_of_a_revert_leaves_a_volume_that_a_stranger_has_taken_up() {
+    let room = plain();
+    #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+    let write = |text: &str| std::fs::write(room.volume_file("rows"), text).unwrap();
+    write("then");
+    assert_eq!(room.redeploy(Arc::new(Nobody), &[]).await.unwrap().verdict, Verdict::Done);
+    write("today");
+    let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Done { step: Step::PutData, .. }) {
+            assert_eq!(std::fs::read_to_string(&rows).unwrap(), "then");
+            let host = json!({ "Binds": ["web-data:/data"] });
+            engine.add_container("other", "fake/app:v2", json!({ "HostConfig": host })).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+            std::fs::write(&rows, "the stranger's").unwrap();
+        }
+    });
+    let request = RevertRequest {
+        container: "web".to_owned(),
+        volumes: VolumeData::Restore,
+        verify_timeout: Duration::from_secs(20),
+        probe: None,
+    };
+    let agent = room.agent(Arc::new(when), &[Fault::FailBefore(Step::Swap)]);
+    let report = agent.revert(RedeployId::generate(), &request).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    assert_eq!(std::fs::read_to_string(room.volume_file("rows")).unwrap(), "the stranger's");
+    assert_eq!(report.failure.unwrap().notes.len(), 1);
+}
+
+/// What is in a container's root.
+fn in_root_of(room: &Room, name: &str, path: &str) -> Option<String> {
+    let root = room.engine.root_dir(name)?;
+    std::fs::read_to_string(root.join(path.trim_start_matches('/'))).ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_leans_on_a_removed_container_is_made_anew_with_it() {
+    let steps = [Step::Create, Step::Capture, Step::Prefill, Step::Stop, Step::Swap, Step::Start];
+    for (step, victim) in steps.into_iter().flat_map(|step| [(step, "web"), (step, "side")]) {
+        let what = format!("{victim} after {step}");
+        let room = plain();
+        let body = json!({ "HostConfig": { "NetworkMode": "container:web", "RestartPolicy": { "Name": "always" } } });
+        room.engine.add_container("side", "fake/app:v1", body).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        std::fs::write(room.engine.root_dir("side").unwrap().join("etc/anything"), "mine").unwrap();
+        let id = room.engine.container(victim).await.unwrap().unwrap().id().to_owned();
+        let engine = room.engine.clone();
+        let when = When(move |event: &Event| {
+            if matches!(event, Event::Done { step: done, .. } if *done == step) {
+                remove_now(&engine, &id);
+            }
+        });
+        let faults = [Fault::FailAfter(Step::Verify), Fault::RepeatUndo];
+        let report = room.redeploy(Arc::new(when), &faults).await.unwrap();
+        assert_eq!(report.verdict, Verdict::Undone, "{what}: {report:#?}");
+        assert_eq!(room.engine.running(), ["side", "web"], "{what}");
+        assert_eq!(room.engine.names_of_all(), ["side", "web"], "{what}");
+        let (web, side) = (id_of_web(&room).await, room.engine.container("side").await.unwrap().unwrap());
+        assert_eq!(side.raw()["HostConfig"]["NetworkMode"], format!("container:{web}"), "{what}");
+        assert_eq!(side.restart_policy()["Name"], "always", "{what}");
+        // All of it is captured, and one that still stands there need not be captured.
+        if victim == "web" || step > Step::Create {
+            assert_eq!(in_root_of(&room, "side", "/etc/anything").as_deref(), Some("mine"), "{what}");
+        }
+        let failure = report.failure.unwrap();
+        assert!(failure.notes.len() == 1 && failure.notes[0].contains("side was made anew"), "{failure:#?}");
+        assert_eq!(failure.made_anew.is_some(), victim == "web", "{what}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_leans_on_a_removed_container_comes_back_after_any_interruption() {
+    let mut stopped = 0;
+    for seq in 17.. {
+        let room = plain();
+        let body = json!({ "HostConfig": { "NetworkMode": "container:web" } });
+        room.engine.add_container("side", "fake/app:v1", body).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a user writes as users do")]
+        std::fs::write(room.engine.root_dir("side").unwrap().join("etc/anything"), "mine").unwrap();
+        let (engine, id) = (room.engine.clone(), id_of_web(&room).await);
+        let when = When(move |event: &Event| {
+            if matches!(event, Event::Done { step: Step::Start, .. }) {
+                remove_now(&engine, &id);
+            }
+        });
+        let faults = [Fault::FailAfter(Step::Verify), Fault::StopAt(seq)];
+        match room.redeploy(Arc::new(when), &faults).await {
+            Err(Refused::Executor(ExecutorError::StoppedByFault(_))) => stopped += 1,
+            Ok(_) => break,
+            other => panic!("{other:?}"),
+        }
+        // And once more in the middle of an undo.
+        let method = ["create", "rename", "remove", "open_root", "start"][seq as usize % 5];
+        room.engine.fail_next_after(method, away());
+        room.agent(Arc::new(Nobody), &[]).recover().await.unwrap();
+        assert_eq!(room.engine.running(), ["side", "web"], "{seq}");
+        assert_eq!(room.engine.names_of_all(), ["side", "web"], "{seq}");
+        assert_eq!(in_root_of(&room, "side", "/etc/anything").as_deref(), Some("mine"), "{seq}");
+        assert_eq!(room.engine.violations(), Vec::<String>::new(), "{seq}");
+    }
+    assert!(stopped >= 12, "only {stopped}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_of_a_failed_container_that_cannot_be_archived_stays() {
+    let writes = vec![("/extra/row".to_owned(), b"taken in".to_vec())];
+    let behaviour = Behaviour { writes_on_start: writes, ..Behaviour::default() };
+    let config = json!({ "Cmd": ["/bin/app"], "Volumes": { "/extra": {} } });
+    let room = room(Behaviour::default(), config, behaviour);
+    let all = room.engine.volume_dir("web-data").ancestors().nth(2).unwrap().to_owned();
+    let volumes = || std::fs::read_dir(&all).unwrap().count();
+    let before = volumes();
+    let engine = room.engine.clone();
+    let when = When(move |event: &Event| {
+        if matches!(event, Event::Undoing { step: Step::Create }) {
+            let error = EngineError::NoRoot { what: "the volume".into(), detail: "out of reach".into() };
+            engine.fail_next("open_volume", error);
+        }
+    });
+    let report = room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Verify)]).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
+    assert_eq!(volumes(), before + 1, "what was taken in is there");
+    let notes = report.failure.unwrap().notes;
+    assert!(notes.len() == 1 && notes[0].contains("stays, because it could not be archived"), "{notes:?}");
+    room.assert_old_serves().await;
 }

@@ -66,24 +66,25 @@ mod tests {
     #[test]
     fn names_stay_and_values_go() {
         let mut sample = samples::plan();
-        samples::set_body(
-            &mut sample,
-            serde_json::json!({
-                "Env": ["PASSWORD=hunter2", "EMPTY=", "NAME_ONLY", "URL=a=b"],
-                "Healthcheck": {"Test": ["CMD", "true"]},
-                "HostConfig": {
-                    "LogConfig": {"Type": "splunk", "Config": {"splunk-token": "hunter2"}},
-                    "Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {
-                        "Name": "local", "Options": {"o": "username=u,password=hunter2"}}}}],
-                },
-            }),
-        );
+        let secret = serde_json::json!({
+            "Env": ["PASSWORD=hunter2", "EMPTY=", "NAME_ONLY", "URL=a=b"],
+            "Healthcheck": {"Test": ["CMD", "true"]},
+            "HostConfig": {
+                "LogConfig": {"Type": "splunk", "Config": {"splunk-token": "hunter2"}},
+                "Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {
+                    "Name": "local", "Options": {"o": "username=u,password=hunter2"}}}}],
+            },
+        });
+        samples::set_body(&mut sample, secret.clone());
+        samples::set_bodies_of_old(&mut sample, &secret);
         sample.dependents.push(sample.clone());
         let masked = Value::Object(plan(&sample).unwrap());
         let body = &masked["incoming"]["new"]["recreation"]["body"];
         assert_eq!(body["Env"], serde_json::json!(["PASSWORD=…", "EMPTY=…", "NAME_ONLY", "URL=…"]));
         assert_eq!(body["Healthcheck"]["Test"], serde_json::json!(["CMD", "…"]));
         assert_eq!(body["HostConfig"]["LogConfig"]["Config"]["splunk-token"], "…");
+        assert_eq!(masked["outgoing"]["anew"]["recreation"]["body"], *body);
+        assert_eq!(masked["outgoing"]["stand_in"]["body"], *body);
         assert_eq!(masked["dependents"][0]["incoming"]["new"]["recreation"]["body"], *body);
         assert!(!masked.to_string().contains("hunter2"), "{masked}");
         assert_eq!(masked["node"], sample.node);

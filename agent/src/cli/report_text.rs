@@ -117,6 +117,10 @@ fn write_failure(out: &mut String, failure: &Failure) -> Result {
     if let Some(made_anew) = &failure.made_anew {
         writeln!(out, "\nMade anew:\n{}", indented(made_anew))?;
     }
+    if !failure.notes.is_empty() {
+        writeln!(out, "\nWhat is not as it was:")?;
+        failure.notes.iter().try_for_each(|note| writeln!(out, "{}", indented(note)))?;
+    }
     let Some(words) = failure.last_words.as_deref().filter(|words| !words.trim().is_empty()) else {
         return Ok(());
     };

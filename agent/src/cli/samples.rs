@@ -1,6 +1,7 @@
 //! A plan, its records and its reports, for the tests of what people see.
 
-use redeploy_agent::plan::{Incoming, Plan};
+use redeploy_agent::archive::Selection;
+use redeploy_agent::plan::{Anew, Incoming, Plan, StandIn};
 use redeploy_agent::report::{self, Leftovers, Report, Verdict};
 use redeploy_agent::saga::{Event, Outcome, Reason, Record, State};
 use redeploy_agent::steps::{REDEPLOY, Started, Step, StepOutput, Stopped};
@@ -19,6 +20,20 @@ pub(crate) fn set_body(plan: &mut Plan, body: Value) {
         Incoming::New(new) => new.recreation.body = body,
         Incoming::Parked { .. } => panic!("the sample is a redeploy"),
     }
+}
+
+/// Gives it two more: for the old container made anew, and for its stand-in.
+pub(crate) fn set_bodies_of_old(plan: &mut Plan, body: &Value) {
+    let Incoming::New(new) = &plan.incoming else { panic!("the sample is a redeploy") };
+    let mut recreation = new.recreation.clone();
+    recreation.body = body.clone();
+    plan.outgoing.anew = Some(Box::new(Anew { temporary_name: "web.anew-456789ab".to_owned(), recreation }));
+    plan.outgoing.stand_in = Some(Box::new(StandIn {
+        temporary_name: "web.stand-in-456789ab".to_owned(),
+        body: body.clone(),
+        selection: Selection { include: Vec::new(), exclude: Vec::new() },
+        has_root: true,
+    }));
 }
 
 /// The journal of one that went well, a second between records.
@@ -49,7 +64,7 @@ pub(crate) fn records_of_failure(stuck: bool) -> Vec<Record> {
         }
         let again =
             (*step == Step::Stop).then(|| "2026-01-31T12:00:26Z".parse().expect("the sample time is a time"));
-        events.push(Event::Undone { step: *step, serving_since: again, note: None });
+        events.push(Event::Undone { step: *step, serving_since: again, note: None, notes: vec![] });
     }
     events.push(Event::Closed { outcome: Outcome::Undone });
     dated(events)

@@ -112,14 +112,29 @@ fn bind_archives(observed: &Observed, request: &Request) -> Vec<ArchivePlan> {
 
 /// Does another running container mount this host path, something in it, or something it lies in, writable?
 fn is_bound_elsewhere(observed: &Observed, path: &str) -> bool {
+    let mut others = observed.containers.iter().filter(|other| other.id() != observed.container.id());
+    others.any(|other| may_write_to_path(other, path))
+}
+
+/// May this container be writing to this host path, something in it, or something it lies in?
+#[must_use]
+pub fn may_write_to_path(container: &Container, path: &str) -> bool {
     let path = Path::new(path);
     let overlaps = |other: &str| path.starts_with(other) || Path::new(other).starts_with(path);
-    let others =
-        observed.containers.iter().filter(|other| other.id() != observed.container.id() && other.is_alive());
-    others.flat_map(Container::mounts).any(|mount| match &mount.kind {
-        MountKind::Bind { source } => mount.writable && overlaps(source),
-        MountKind::Volume { .. } | MountKind::Tmpfs | MountKind::Other(_) => false,
-    })
+    container.is_alive()
+        && container.mounts().iter().any(|mount| match &mount.kind {
+            MountKind::Bind { source } => mount.writable && overlaps(source),
+            MountKind::Volume { .. } | MountKind::Tmpfs | MountKind::Other(_) => false,
+        })
+}
+
+/// May this container be writing to this volume?
+#[must_use]
+pub fn may_write_to_volume(container: &Container, volume: &str) -> bool {
+    container.is_alive()
+        && container.mounts().iter().any(|mount| {
+            mount.writable && matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume)
+        })
 }
 
 fn whole() -> Selection {
@@ -129,11 +144,7 @@ fn whole() -> Selection {
 /// Other running containers that may write to a volume: putting it back would undo what *they* wrote.
 pub(super) fn others_using(observed: &Observed, volume: &str) -> Vec<String> {
     let uses = |container: &&Container| {
-        container.id() != observed.container.id()
-            && container.is_alive()
-            && container.mounts().iter().any(|mount| {
-                mount.writable && matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume)
-            })
+        container.id() != observed.container.id() && may_write_to_volume(container, volume)
     };
     observed.containers.iter().filter(uses).map(|container| container.name().to_owned()).collect()
 }

@@ -59,13 +59,32 @@ pub struct Undid {
     pub serving_since: Option<Timestamp>,
     /// What is not as it was before all the same.
     pub note: Option<String>,
+    /// What else people must know, each once.
+    pub notes: Vec<String>,
 }
 
 impl Undid {
     /// This, and what is missing in it from `later`.
     #[must_use]
-    pub fn or(self, later: Self) -> Self {
-        Self { serving_since: self.serving_since.or(later.serving_since), note: self.note.or(later.note) }
+    pub fn or(mut self, later: Self) -> Self {
+        later.notes.into_iter().for_each(|note| self.tell(note));
+        Self {
+            serving_since: self.serving_since.or(later.serving_since),
+            note: self.note.or(later.note),
+            notes: self.notes,
+        }
+    }
+
+    /// Notes something, once.
+    pub fn tell(&mut self, note: String) {
+        add_note(&mut self.notes, note);
+    }
+}
+
+/// Adds a note that no other one begins with: that one tells the same, and more.
+pub fn add_note(notes: &mut Vec<String>, note: String) {
+    if !notes.iter().any(|told| told.starts_with(&note)) {
+        notes.push(note);
     }
 }
 
@@ -253,8 +272,8 @@ impl<'a, W: Work> Saga<'a, W> {
             result = Err(StepError::OrderedByTest);
         }
         match result {
-            Ok(Undid { serving_since, note }) => {
-                self.record_back(Event::Undone { step, serving_since, note })
+            Ok(Undid { serving_since, note, notes }) => {
+                self.record_back(Event::Undone { step, serving_since, note, notes })
             }
             Err(error) => self.record_back(Event::Stuck { step, error: explain(&error) }),
         }

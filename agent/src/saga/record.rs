@@ -67,6 +67,9 @@ pub enum Event {
         /// What is not as it was before all the same, in words for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// What else people must know: what was left alone, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
     /// An undo failed: a human is needed.
     Stuck {

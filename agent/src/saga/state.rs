@@ -170,7 +170,7 @@ mod tests {
             events.push(Event::Started { step });
             events.push(Event::Done { step, output: StepOutput::Nothing });
             events.push(Event::Undoing { step });
-            events.push(Event::Undone { step, serving_since: None, note: None });
+            events.push(Event::Undone { step, serving_since: None, note: None, notes: vec![] });
             events.push(Event::Stuck { step, error: "e".into() });
         }
         for reason in [failed(), Reason::Interrupted, Reason::Cancelled] {
@@ -220,12 +220,12 @@ mod tests {
             (back(2, true), Event::Undoing { step: Step::Stop }, back(2, true)),
             (
                 back(1, true),
-                Event::Undone { step: Step::Create, serving_since: None, note: None },
+                Event::Undone { step: Step::Create, serving_since: None, note: None, notes: vec![] },
                 back(0, false),
             ),
             (
                 back(2, true),
-                Event::Undone { step: Step::Stop, serving_since: None, note: None },
+                Event::Undone { step: Step::Stop, serving_since: None, note: None, notes: vec![] },
                 back(1, false),
             ),
             (

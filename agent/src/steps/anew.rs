@@ -1,9 +1,12 @@
 //! The outgoing container when somebody has removed it in the middle: on the way back it is made anew from its saved
-//! body, with its own image, its volumes and what was captured of its root.
+//! body, with its own image, its volumes and what was captured of its root. One that leans on such a container holds an
+//! id that is dead: it is made anew as well, with the root of the old one, which goes then.
 //!
 //! Flows in: the plan's saved body, the archives. Flows out: a container that stands for the outgoing one in every
 //! undo, and a note on what did not come back with it. Idempotent: until it is whole it has a name of its own, from
 //! then on the node's; name and label find it. Must never touch a container that is not ours.
+
+use jiff::Timestamp;
 
 use super::create;
 use super::held::Has;
@@ -40,28 +43,45 @@ pub(super) async fn outgoing(runner: &mut Runner) -> Result<Container, StepError
     if let Some(there) = original(runner).await? {
         return Ok(there);
     }
-    let Some(anew) = &plan.outgoing.anew else { return runner.outgoing().await };
+    let gone = || runner.gone(&plan.node, &plan.outgoing.id);
+    let anew = plan.outgoing.anew.as_ref().ok_or_else(gone)?;
+    let dead = by_id(runner, &plan.outgoing.id).await?;
     let found = find(runner).await?;
-    let is_whole = found.as_ref().is_some_and(|found| found.name() == plan.node);
     let mut filled = Filled::Earlier;
     let container = match found {
-        Some(found) => found,
-        None => make(runner, anew).await?,
+        Some(whole) if whole.name() == plan.node => whole,
+        half => {
+            let container = make(runner, anew, half, dead.is_some()).await?;
+            if let Some(dead) = &dead {
+                clear_the_way(runner, dead).await?;
+            }
+            create::complete(runner, &anew.recreation, &plan.outgoing.image_id, &container).await?;
+            filled = match &dead {
+                Some(dead) => take_root(runner, dead, &container).await?,
+                None => fill_all(runner, &container).await?,
+            };
+            give_nodes_name(runner, &container).await?;
+            container
+        }
     };
-    if !is_whole {
-        create::complete(runner, &anew.recreation, &plan.outgoing.image_id, &container).await?;
-        let has_root = fill_from_stand_in(runner, &container).await?;
-        filled = match (fill(runner, &container).await?, has_root) {
-            (Filled::Partly, true) => Filled::Wholly,
-            (filled, _) => filled,
-        };
-        give_nodes_name(runner, &container).await?;
+    if let Some(dead) = dead {
+        runner.engine().remove(dead.id()).await?;
     }
-    let text = match held::stand_in_has(runner) {
-        Has::Nothing => note(&plan, filled),
-        has @ (Has::Live | Has::Whole) => note_of_whole_root(&plan, has, held::is_stop_ordered(runner)),
-    };
-    runner.undid.note.get_or_insert(text);
+    match &runner.leader {
+        None => {
+            let text = match held::stand_in_has(runner) {
+                Has::Nothing => note(&plan, filled),
+                has @ (Has::Live | Has::Whole) => {
+                    note_of_whole_root(&plan, has, held::is_stop_ordered(runner))
+                }
+            };
+            runner.undid.note.get_or_insert(text);
+        }
+        Some(leader) => {
+            let told = note_of_dependent(&plan, &leader.node, filled);
+            runner.undid.tell(told);
+        }
+    }
     runner.engine().container(container.id()).await?.ok_or_else(|| runner.gone(&plan.node, container.id()))
 }
 
@@ -69,11 +89,15 @@ pub(super) async fn outgoing(runner: &mut Runner) -> Result<Container, StepError
 /// anew.
 pub(super) async fn bring_back(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
-    if plan.outgoing.anew.is_none() || original(runner).await?.is_some() {
+    if original(runner).await?.is_some() {
+        return Ok(());
+    }
+    let is_leaning = by_id(runner, &plan.outgoing.id).await?.is_some();
+    if plan.outgoing.anew.is_none() && !is_leaning {
         return Ok(());
     }
     let whole = find(runner).await?.filter(|found| found.name() == plan.node);
-    if !whole.is_some_and(|whole| is_back(&plan, &whole)) {
+    if is_leaning || !whole.is_some_and(|whole| is_back(&plan, &whole)) {
         runner.undid = stop::undo(runner).await?;
     }
     Ok(())
@@ -85,13 +109,36 @@ fn is_back(plan: &Plan, whole: &Container) -> bool {
     !plan.outgoing.alive || whole.state() == RunState::Running || has_finished
 }
 
-/// The container that the plan was made for. A removal that is under way is waited for: until then it has the name.
+/// The container that the plan was made for, if it can serve again.
 async fn original(runner: &Runner) -> Result<Option<Container>, StepError> {
     if held::is_stop_ordered(runner) {
         held::finish_stop(runner).await?;
         return Ok(None);
     }
-    let found = runner.engine().container(&runner.plan().outgoing.id).await?;
+    match by_id(runner, &runner.plan().outgoing.id).await? {
+        Some(_) if is_leader_lost(runner).await? => Ok(None),
+        found => Ok(found),
+    }
+}
+
+/// Was the container that this one leans on made anew? Nothing can make this one lean on the new id.
+async fn is_leader_lost(runner: &Runner) -> Result<bool, StepError> {
+    let Some(leader) = &runner.leader else { return Ok(false) };
+    if by_id(runner, &leader.id).await?.is_some() {
+        return Ok(false);
+    }
+    let found = runner.engine().container(&leader.node).await?;
+    let is_it = |found: Container| runner.is_ours(&found) && found.label(MADE_LABEL) == Some(MADE_ANEW);
+    match found.is_some_and(is_it) {
+        true => Ok(true),
+        // It comes back first; if it could not, this one had better stay as it is.
+        false => Err(runner.gone(&leader.node, &leader.id)),
+    }
+}
+
+/// A removal that is under way is waited for: until then it has the name.
+async fn by_id(runner: &Runner, id: &str) -> Result<Option<Container>, StepError> {
+    let found = runner.engine().container(id).await?;
     match found {
         Some(found) if matches!(found.state(), RunState::Removing | RunState::Dead) => {
             runner.engine().remove(found.id()).await?;
@@ -101,13 +148,42 @@ async fn original(runner: &Runner) -> Result<Option<Container>, StepError> {
     }
 }
 
-async fn make(runner: &Runner, anew: &Anew) -> Result<Container, StepError> {
+/// `half` is what an interrupted undo left; a half copy must not be compared with, so then it is begun afresh.
+async fn make(
+    runner: &Runner,
+    anew: &Anew,
+    half: Option<Container>,
+    is_copied: bool,
+) -> Result<Container, StepError> {
+    match half {
+        Some(half) if is_copied => runner.engine().remove(half.id()).await?,
+        Some(half) => return Ok(half),
+        None => {}
+    }
     let name = &anew.temporary_name;
     if runner.engine().container(name).await?.is_some() {
         return Err(StepError::NameTaken { name: name.clone(), id: runner.plan().id });
     }
     let id = runner.engine().create(name, &anew.recreation.body).await?;
     runner.engine().container(&id).await?.ok_or_else(|| runner.gone(name, &id))
+}
+
+/// What leans on a dead id stops for good, and leaves the node's name.
+async fn clear_the_way(runner: &Runner, dead: &Container) -> Result<(), StepError> {
+    stop::stop_for_good(runner, dead.id()).await?;
+    let plan = runner.plan();
+    if dead.name() == plan.node {
+        runner.engine().rename(dead.id(), &plan.outgoing.parked_name).await?;
+    }
+    Ok(())
+}
+
+/// All of the root of the one that stands there still.
+async fn take_root(runner: &Runner, dead: &Container, new: &Container) -> Result<Filled, StepError> {
+    for archive in runner.plan().archives.iter().filter(|archive| of_root(&archive.source)) {
+        stand_in::copy_root(runner, Step::Stop, dead.id(), new.id(), &archive.selection).await?;
+    }
+    Ok(Filled::Everything)
 }
 
 async fn give_nodes_name(runner: &Runner, container: &Container) -> Result<(), StepError> {
@@ -121,15 +197,28 @@ async fn give_nodes_name(runner: &Runner, container: &Container) -> Result<(), S
 /// How much of what is kept of the root came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Filled {
+    /// All that was in it, kept or not.
+    Everything,
     /// All of it.
     Wholly,
+    /// All of it, as it was when it was last captured while it served.
+    AsOf(Timestamp),
     /// Some had not been captured.
     Partly,
     /// Whatever came back, an undo before this one put it there and told.
     Earlier,
 }
 
-/// Makes the root what the stand-in's is, if that was filled; what is kept may be newer in the archives.
+/// What a stand-in has of the whole root, and what is kept, which may be newer in the archives.
+async fn fill_all(runner: &Runner, container: &Container) -> Result<Filled, StepError> {
+    let has_root = fill_from_stand_in(runner, container).await?;
+    Ok(match (fill(runner, container).await?, has_root) {
+        (Filled::Partly, true) => Filled::Wholly,
+        (filled, _) => filled,
+    })
+}
+
+/// Makes the root what the stand-in's is, if that was filled.
 async fn fill_from_stand_in(runner: &Runner, container: &Container) -> Result<bool, StepError> {
     let plan = runner.hands.plan.clone();
     let Some(stand_in) = plan.outgoing.stand_in.as_ref().filter(|stand_in| stand_in.has_root) else {
@@ -145,18 +234,18 @@ async fn fill_from_stand_in(runner: &Runner, container: &Container) -> Result<bo
 
 /// Puts what was captured of the root back.
 async fn fill(runner: &Runner, container: &Container) -> Result<Filled, StepError> {
-    let of_root = |source: &Source| match source {
-        Source::Root { .. } => true,
-        Source::Volume { .. } | Source::Bind { .. } => false,
-    };
     let wanted = runner.plan().archives.iter().filter(|archive| of_root(&archive.source));
     let stems: Vec<String> = wanted.map(|archive| archive.stem.clone()).collect();
     if stems.is_empty() {
         return Ok(Filled::Wholly);
     }
-    let lines = captured(&runner.hands.dir)?;
+    let (lines, as_of) = captured(&runner.hands.dir)?;
     let lines: Vec<ArchiveLine> = lines.into_iter().filter(|line| stems.contains(&line.stem)).collect();
-    let filled = if lines.len() == stems.len() { Filled::Wholly } else { Filled::Partly };
+    let filled = match as_of {
+        _ if lines.len() < stems.len() => Filled::Partly,
+        Some(at) => Filled::AsOf(at),
+        None => Filled::Wholly,
+    };
     let root = runner.engine().open_root(container.id()).await?;
     let dir = runner.hands.dir.archives();
     let work = runner.blocking(Step::Stop, "made anew", move |watch| {
@@ -180,14 +269,15 @@ pub(super) async fn note_captured(runner: &Runner) -> Result<(), StepError> {
     Ok(Manifest { archives, ..Manifest::default() }.store(&runner.hands.dir.captured())?)
 }
 
-/// The lines of what was captured: of finished archives from the manifest, else as far as they had come.
-fn captured(dir: &RedeployDir) -> Result<Vec<ArchiveLine>, StepError> {
+/// The lines of what was captured: of finished archives from the manifest, else as far as they had come, and when that
+/// was.
+fn captured(dir: &RedeployDir) -> Result<(Vec<ArchiveLine>, Option<Timestamp>), StepError> {
     if dir.manifest().exists() {
-        return Ok(Manifest::load(&dir.manifest())?.archives);
+        return Ok((Manifest::load(&dir.manifest())?.archives, None));
     }
-    if !dir.captured().exists() {
-        return Ok(Vec::new());
-    }
+    let Ok(written) = std::fs::metadata(dir.captured()).and_then(|file| file.modified()) else {
+        return Ok((Vec::new(), None));
+    };
     let mut lines = Manifest::load(&dir.captured())?.archives;
     for line in &mut lines {
         // Finished, but not listed yet.
@@ -197,7 +287,7 @@ fn captured(dir: &RedeployDir) -> Result<Vec<ArchiveLine>, StepError> {
         }
     }
     lines.retain(|line| line.path(&dir.archives()).exists());
-    Ok(lines)
+    Ok((lines, Timestamp::try_from(written).ok()))
 }
 
 /// The manifest says it all now.
@@ -215,10 +305,17 @@ fn note(plan: &Plan, filled: Filled) -> String {
         "{why}: it was made anew from its own image {}, with the same settings and volumes",
         plan.outgoing.image
     );
-    text.push_str(match filled {
-        Filled::Wholly => " and what is kept of its root.",
-        Filled::Earlier => ".",
-        Filled::Partly => ". It was removed before all that is kept of its root was captured: that is lost.",
+    text.push_str(&match filled {
+        Filled::Everything => " and all of its root.".to_owned(),
+        Filled::Wholly => " and what is kept of its root.".to_owned(),
+        Filled::AsOf(at) => format!(
+            " and what is kept of its root, as it was at {}: what was written there later is lost.",
+            at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ),
+        Filled::Earlier => ".".to_owned(),
+        Filled::Partly => {
+            ". It was removed before all that is kept of its root was captured: that is lost.".to_owned()
+        }
     });
     let backups = plan.backups.iter().map(|backup| backup.path.to_string());
     let lost: Vec<String> = plan.coverage.not_kept.iter().cloned().chain(backups).collect();
@@ -249,6 +346,25 @@ fn note_of_whole_root(plan: &Plan, has: Has, is_stop_ordered: bool) -> String {
          whole root.{lost} It has another id.",
         plan.node, plan.outgoing.image
     )
+}
+
+/// Pure: the same of one that leans on another. Its beginning is that of a shorter one that tells less.
+fn note_of_dependent(plan: &Plan, leader: &str, filled: Filled) -> String {
+    let what = format!("container {} was made anew", plan.node);
+    match filled {
+        Filled::Everything => format!(
+            "{what}: it leans on {leader}, which was made anew. Everything that was in it is in the new one."
+        ),
+        Filled::Earlier => what,
+        Filled::Wholly | Filled::AsOf(_) | Filled::Partly => format!("{what}: {}", note(plan, filled)),
+    }
+}
+
+fn of_root(source: &Source) -> bool {
+    match source {
+        Source::Root { .. } => true,
+        Source::Volume { .. } | Source::Bind { .. } => false,
+    }
 }
 
 /// Is this container one that was made anew, and has it run?

@@ -1,8 +1,8 @@
 //! capture: everything to be kept goes into archives while the old container serves, in rounds, until a round is
 //! small or they stop shrinking.
 //!
-//! Undo: the archives of this redeploy go, except what a failed new container had written (`*.failed.tar.gz`) and the
-//! archives that is the difference to.
+//! Undo: the archives of this redeploy go, except what a failed new container had written (`*.failed.tar.gz`), the
+//! archives that is the difference to, and those of what could not be put back (`*.left-alone.txt`).
 //! Proof of done: every archive has at least one round.
 
 use std::path::Path;
@@ -23,6 +23,8 @@ const SMALL_ENTRIES: u64 = 200;
 const SMALL_BYTES: u64 = 8 << 20;
 /// What a failed new container had written.
 const FAILED_ENDING: &str = ".failed.tar.gz";
+/// Beside the archive of what was not put back, because somebody else writes to it: why.
+pub(super) const LEFT_ALONE_ENDING: &str = ".left-alone.txt";
 /// How many skipped entries the journal keeps per archive; the manifest has them all.
 const SKIPPED_KEPT: usize = 20;
 
@@ -79,8 +81,9 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
 async fn seal_what_differences_are_to(runner: &Runner) {
     let dir = runner.hands.dir.archives();
     let Ok(manifest) = Manifest::load(&runner.hands.dir.manifest()) else { return };
-    let has_difference = |line: &ArchiveLine| dir.join(format!("{}{FAILED_ENDING}", line.stem)).exists();
-    for line in manifest.archives.into_iter().filter(has_difference) {
+    let has = |line: &ArchiveLine, ending: &str| dir.join(format!("{}{ending}", line.stem)).exists();
+    let is_wanted = |line: &ArchiveLine| has(line, FAILED_ENDING) || has(line, LEFT_ALONE_ENDING);
+    for line in manifest.archives.into_iter().filter(is_wanted) {
         let (dir, stem) = (dir.clone(), line.stem.clone());
         let work = runner.blocking(Step::Capture, &stem, move |watch| Ok(seal(&dir, &line, watch)?));
         if let Err(error) = work.await {
@@ -182,10 +185,15 @@ fn clear(dir: &Path, also_kept: &[String]) -> Result<(), StepError> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
     let names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    let mut kept: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(FAILED_ENDING)).collect();
-    kept.extend(also_kept.iter().map(String::as_str));
+    let stem = |name: &str| -> Option<String> {
+        let stem = name.strip_suffix(FAILED_ENDING).or_else(|| name.strip_suffix(LEFT_ALONE_ENDING));
+        stem.map(str::to_owned)
+    };
+    let mut kept: Vec<String> = names.iter().filter_map(|name| stem(name)).collect();
+    kept.extend_from_slice(also_kept);
     for name in &names {
-        let is_kept = |stem: &&str| name.strip_prefix(*stem).is_some_and(|rest| rest.starts_with('.'));
+        let is_kept =
+            |stem: &String| name.strip_prefix(stem.as_str()).is_some_and(|rest| rest.starts_with('.'));
         if !kept.iter().any(is_kept) {
             durable::remove_file(&dir.join(name))?;
         }

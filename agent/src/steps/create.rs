@@ -52,7 +52,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
         fresh_volumes = fresh::of(runner, new, &container).await?;
         if has_run(&container) {
-            fresh::keep(runner, &fresh_volumes).await?;
+            fresh_volumes = fresh::keep(runner, &fresh_volumes).await?;
         }
         runner.engine().remove(container.id()).await?;
     }
@@ -139,8 +139,11 @@ async fn compare(
     let engine = runner.engine();
     let mut recreation = recreation.clone();
     if let Some(leader) = &runner.leader {
-        let found = engine.container(&leader.name).await?;
-        recreate::identify(&mut recreation, &leader.name, found.as_ref().map_or("", Container::id));
+        // One that is made anew on the way back leans on the leader under its own name.
+        for name in [&leader.name, &leader.node] {
+            let found = engine.container(name).await?;
+            recreate::identify(&mut recreation, name, found.as_ref().map_or("", Container::id));
+        }
     }
     let (info, image) = (engine.info().await?, engine.image(image_id).await?);
     let gone = || runner.gone(container.name(), container.id());

@@ -26,7 +26,11 @@ impl Crew {
     pub fn new(hands: Hands) -> Self {
         let alarm = Alarm::default();
         let lookout = Lookout::new(Arc::clone(&hands.engine), alarm.clone());
-        let leader = Leader { name: hands.plan.incoming.name_before_swap().to_owned() };
+        let leader = Leader {
+            name: hands.plan.incoming.name_before_swap().to_owned(),
+            node: hands.plan.node.clone(),
+            id: hands.plan.outgoing.id.clone(),
+        };
         let dependents: Vec<Runner> = hands
             .plan
             .dependents
@@ -64,6 +68,23 @@ impl Crew {
         }
     }
 
+    /// Positions in the order of an undo: dependents end before what they lean on, which otherwise comes back first, so
+    /// that one that has to be made anew finds it.
+    fn order_back(&self, step: Step) -> Vec<usize> {
+        let forward = 0..self.runners.len();
+        match step {
+            Step::Start => forward.rev().collect(),
+            Step::Create
+            | Step::Capture
+            | Step::Prefill
+            | Step::Stop
+            | Step::Settle
+            | Step::PutData
+            | Step::Swap
+            | Step::Verify => forward.collect(),
+        }
+    }
+
     /// Does a step for each, in order.
     async fn apply_to_all(&mut self, step: Step) -> Result<StepOutput, StepError> {
         let mut outputs = vec![StepOutput::Nothing; self.runners.len()];
@@ -86,6 +107,9 @@ impl Work for Crew {
     async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError> {
         self.lookout.expect(self.runners.iter().flat_map(|runner| runner.expects(step)).collect());
         let result = self.apply_to_all(step).await;
+        if result.is_err() {
+            self.lookout.look_now().await;
+        }
         match (result, self.alarm.why()) {
             (Err(error), Some(why)) => {
                 tracing::warn!(error = explain(&error), "{step} failed because of what somebody else did");
@@ -99,9 +123,8 @@ impl Work for Crew {
         self.lookout.end();
         // A handle that any of them holds may be on a container that another undo starts.
         self.runners.iter_mut().for_each(Runner::let_go);
-        // The container itself comes first on the way back, too.
         let (mut undid, mut failed) = (Undid::default(), None);
-        for position in self.order(step).into_iter().rev() {
+        for position in self.order_back(step) {
             let Some(runner) = self.runners.get_mut(position) else { continue };
             match runner.undo(step).await {
                 Ok(of_one) => undid = undid.or(of_one),

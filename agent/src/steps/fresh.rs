@@ -2,7 +2,7 @@
 //! given up, and those the engine made because the image declares them.
 //!
 //! Flows in: the new container of an undo. Flows out: their names, and an archive of each that it may have written to.
-//! Must never name a volume that the plan mounts, or that another container has.
+//! Must never remove one that should be archived and is not, nor name a volume that the plan mounts, or that another container has.
 
 use super::capture::pack_options;
 use super::runner::Runner;
@@ -35,34 +35,45 @@ pub(super) async fn of(
     Ok(names)
 }
 
-/// Archives, whole, what a container that ran may have taken in there: `fresh-volume-N-NAME.failed.tar.gz`.
-pub(super) async fn keep(runner: &Runner, names: &[String]) -> Result<(), StepError> {
+/// Archives, whole, what a container that ran may have taken in there: `fresh-volume-N-NAME.failed.tar.gz`. Gives the
+/// volumes that may go. What cannot be archived stays: nothing of the undo depends on it, and the old container serves.
+pub(super) async fn keep(runner: &mut Runner, names: &[String]) -> Result<Vec<String>, StepError> {
+    let mut kept = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        match archive(runner, index, name).await {
+            Ok(()) => kept.push(name.clone()),
+            // It is being restarted: asked again later.
+            Err(error) if error.is_engine_away() => return Err(error),
+            Err(error) => {
+                let why = explain(&error);
+                tracing::warn!(volume = name, error = why, "a fresh volume stays");
+                let note = format!(
+                    "volume {name}, made for the failed container, stays, because it could not be archived: {why}"
+                );
+                runner.undid.tell(note);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+async fn archive(runner: &Runner, index: usize, name: &str) -> Result<(), StepError> {
     let dir = runner.hands.dir.archives();
     durable::create_dir(&dir)?;
-    for (index, name) in names.iter().enumerate() {
-        let stem = format!("fresh-{}.failed", volume_stem(index, name));
-        if dir.join(format!("{stem}.tar.gz")).exists() {
-            continue;
-        }
-        let root = match runner.engine().open_volume(name).await {
-            Ok(root) => root,
-            // Gone, or out of reach: there is nothing to archive, and it will not be removed either.
-            Err(error) => {
-                tracing::warn!(volume = name, error = explain(&error), "not archived");
-                continue;
-            }
-        };
-        let selection = Selection { include: vec![GuestPath::root()], exclude: Vec::new() };
-        let (dir, options) = (dir.clone(), pack_options(&runner.plan().packing));
-        let work = runner.blocking(Step::Create, name, move |watch| {
-            let mut capture = Capture::begin(&dir, &stem, selection, options)?;
-            capture.round(&root, RoundKind::Final, watch)?;
-            capture.finish()?;
-            Ok(())
-        });
-        work.await?;
+    let stem = format!("fresh-{}.failed", volume_stem(index, name));
+    if dir.join(format!("{stem}.tar.gz")).exists() {
+        return Ok(());
     }
-    Ok(())
+    let root = runner.engine().open_volume(name).await?;
+    let selection = Selection { include: vec![GuestPath::root()], exclude: Vec::new() };
+    let options = pack_options(&runner.plan().packing);
+    let work = runner.blocking(Step::Create, name, move |watch| {
+        let mut capture = Capture::begin(&dir, &stem, selection, options)?;
+        capture.round(&root, RoundKind::Final, watch)?;
+        capture.finish()?;
+        Ok(())
+    });
+    work.await
 }
 
 /// Removes them once their container is gone. One that cannot be removed is left: nothing of the undo depends on it.

@@ -132,6 +132,17 @@ impl Lookout {
         }
     }
 
+    /// Looks now: a step may fail because of what somebody did before word of it comes.
+    pub(super) async fn look_now(&self) {
+        let expected = self.expected.borrow().clone();
+        for watched in expected {
+            let Ok(seen) = self.engine.container(&watched.id).await else { return };
+            if let Some(found) = watched.differs(seen.as_ref(), None) {
+                return self.alarm.raise(Why::Interfered(found));
+            }
+        }
+    }
+
     /// Follows no longer: on the way back, and after the commit, nothing can be called off.
     pub(super) fn end(&mut self) {
         self.task = None;

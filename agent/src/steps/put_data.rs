@@ -1,14 +1,16 @@
 //! put_data (revert only): volumes become what they were when the redeploy captured them. Today's data was
 //! archived by the steps before, so nothing more is kept aside.
 //!
-//! Undo: volumes become what they were today. Proof of done: a second pass finds nothing to do.
+//! Undo: volumes become what they were today, but for those that somebody else's container writes to by now. Proof of done: a second pass finds nothing to do.
 
 use super::runner::Runner;
 use super::{Step, StepError, anew, capture};
 use crate::archive::{ArchiveLine, Aside, Manifest, put_back};
 use crate::docker::Container;
+use crate::durable;
+use crate::explain::explain;
 use crate::paths::RedeployDir;
-use crate::plan::Source;
+use crate::plan::{self, Source};
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
@@ -27,6 +29,9 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     let here = runner.hands.dir.clone();
     for put in &plan.put_data {
+        if is_anothers(runner, &put.today).await? {
+            continue;
+        }
         let line = line_of(&here, &put.today)?;
         restore(runner, Step::PutData, &here, line, &put.today, None).await?;
     }
@@ -46,7 +51,7 @@ pub(super) async fn put_back_shared(runner: &mut Runner) -> Result<(), StepError
             Source::Root { .. } => false,
             Source::Volume { shared, .. } | Source::Bind { shared, .. } => shared,
         };
-        if shared {
+        if shared && !is_anothers(runner, &archive.stem).await? {
             let line = line_of(&here, &archive.stem)?;
             let failed_stem = Some(format!("{}.failed", archive.stem));
             restore(runner, Step::Start, &here, line, &archive.stem, failed_stem).await?;
@@ -75,6 +80,40 @@ async fn is_undone_already(runner: &Runner) -> Result<bool, StepError> {
         );
     }
     Ok(is_gone || is_taken_up)
+}
+
+/// Does somebody else's container write to what this saga archived as `stem`? It may have been started after the plan was
+/// made, with the new container gone: what it wrote is newer than the capture, and it would lose it under its feet.
+async fn is_anothers(runner: &mut Runner, stem: &str) -> Result<bool, StepError> {
+    let source = runner.plan().archives.iter().find(|archive| archive.stem == stem);
+    let Some(source) = source.map(|archive| archive.source.clone()) else { return Ok(false) };
+    let ours = [runner.find_outgoing().await?, runner.find_incoming().await?];
+    let is_ours = |other: &Container| ours.iter().flatten().any(|our| our.id() == other.id());
+    let others = runner.engine().containers().await?;
+    let writer = others.iter().filter(|other| !is_ours(other)).find(|other| match &source {
+        Source::Root { .. } => false,
+        Source::Volume { name, .. } => plan::may_write_to_volume(other, name),
+        Source::Bind { path, .. } => plan::may_write_to_path(other, path),
+    });
+    let Some(writer) = writer else { return Ok(false) };
+    let what = match &source {
+        Source::Root { .. } => "the root".to_owned(),
+        Source::Volume { name, .. } => format!("volume {name}"),
+        Source::Bind { path, .. } => format!("host directory {path}"),
+    };
+    let note = format!(
+        "{what} was not put back, because container {}, which somebody else has started, writes to it. What was captured is in {}",
+        writer.name(),
+        runner.hands.dir.archives().join(format!("{stem}.tar.gz")).display()
+    );
+    tracing::warn!("{note}");
+    // Without it `capture`'s undo would drop the archive; that is no reason to stop here.
+    let marker = runner.hands.dir.archives().join(format!("{stem}{}", capture::LEFT_ALONE_ENDING));
+    if let Err(error) = durable::write(&marker, note.as_bytes()) {
+        tracing::warn!(error = explain(&error), "the archive may not be kept");
+    }
+    runner.undid.tell(note);
+    Ok(true)
 }
 
 /// Makes the volume that this saga archived as `stem` what `line`, an archive in `from`, says. With `failed_stem` what

@@ -43,6 +43,10 @@ pub struct Hands {
 pub(super) struct Leader {
     /// The name of the one that takes over, before the swap.
     pub(super) name: String,
+    /// Its own name.
+    pub(super) node: String,
+    /// The id of the one that serves now.
+    pub(super) id: String,
 }
 
 /// Outputs of steps that later steps and undos look at.

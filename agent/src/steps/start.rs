@@ -60,7 +60,7 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
 
 /// The engine removes it when it stops: whatever is to be kept of it is kept before.
 async fn stop_one_that_goes(
-    runner: &Runner,
+    runner: &mut Runner,
     incoming: &Container,
     may_have_run: bool,
 ) -> Result<(), StepError> {
@@ -81,14 +81,14 @@ async fn stop_one_that_goes(
 }
 
 /// Stops it and archives what it had in the preserved paths and in volumes that go with it, while the engine is held.
-async fn keep_what_it_took_in(runner: &Runner, incoming: &Container) -> Result<(), StepError> {
+async fn keep_what_it_took_in(runner: &mut Runner, incoming: &Container) -> Result<(), StepError> {
     let Incoming::New(new) = &runner.plan().incoming else { return Ok(()) };
     if incoming.state() != RunState::Running {
         return Ok(());
     }
     let volumes = fresh::of(runner, new, incoming).await?;
     if incoming.read_only_root() {
-        return fresh::keep(runner, &volumes).await;
+        return fresh::keep(runner, &volumes).await.map(drop);
     }
     let root = runner.engine().open_root(incoming.id()).await?;
     let hold = runner.engine().hold(incoming.id()).await?;

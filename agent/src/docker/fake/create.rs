@@ -27,7 +27,8 @@ impl State {
         };
         let id = self.fresh_id("container");
         let config = merged_config(body, &image.config, reference, &id);
-        let host = filled_host_config(&body["HostConfig"]);
+        let mut host = filled_host_config(&body["HostConfig"]);
+        self.name_peer_by_id(&action, &mut host)?;
         check_settings(&action, body, &config, &host)?;
         let networks = self.first_networks(&action, &id, &host, &body["NetworkingConfig"])?;
         let mounts = self.settle_mounts(&config, &host, &image)?;
@@ -52,6 +53,17 @@ impl State {
         self.containers.insert(id.clone(), container);
         self.emit(&id, "create");
         Ok(id)
+    }
+
+    /// A network of another container is stored by that one's id.
+    fn name_peer_by_id(&self, action: &str, host: &mut Value) -> Result<(), EngineError> {
+        let Some(peer) = host["NetworkMode"].as_str().and_then(|mode| mode.strip_prefix("container:")) else {
+            return Ok(());
+        };
+        let id =
+            self.id_of(peer).ok_or_else(|| refused(action, 404, format!("No such container: {peer}")))?;
+        host["NetworkMode"] = json!(format!("container:{id}"));
+        Ok(())
     }
 
     fn lay_out_root(&self, id: &str, image: &FakeImage) -> Result<(), EngineError> {

@@ -206,6 +206,18 @@ impl State {
 
     fn check_networks(&self, id: &str) -> Result<(), EngineError> {
         let Some(container) = self.containers.get(id) else { return Ok(()) };
+        let mode = container.raw["HostConfig"]["NetworkMode"].as_str().unwrap_or("");
+        if let Some(peer) = mode.strip_prefix("container:") {
+            let action = format!("start container {id}");
+            match self.containers.get(peer) {
+                None => return Err(refused(&action, 404, format!("No such container: {peer}"))),
+                Some(peer) if !peer.is_alive() => {
+                    let message = format!("cannot join network of a non running container: {}", peer.id());
+                    return Err(refused(&action, 409, message));
+                }
+                Some(_) => {}
+            }
+        }
         let mut networks = container.raw["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
         match networks.find(|(name, _)| self.network(name).is_none()) {
             None => Ok(()),
