@@ -22,7 +22,7 @@ const VERSION: u32 = 1;
 /// An order, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// [`VERSION`] of the writer.
+    /// The version of the form on disk that the writer knew.
     pub version: u32,
     /// Which node, by the coordinator's count.
     pub node_id: u32,
