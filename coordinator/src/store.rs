@@ -11,6 +11,7 @@ mod memory;
 mod open;
 mod reading;
 mod seal;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -23,7 +24,8 @@ pub use memory::Memory;
 pub use open::{OpenError, Sqlite};
 pub use reading::{AuditRow, DeploymentFilter, EventRow, OrderRow};
 pub use seal::{SealError, Sealer};
-pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Secret, Used, hash_of};
+pub use secret::{Secret, hash_of};
+pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Used};
 
 /// The store did not do what it was asked; nothing changed.
 #[derive(Debug, thiserror::Error)]

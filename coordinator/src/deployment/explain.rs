@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::decide::finished;
 use super::{Decision, Deployment, Fleet, Halt, HostSeen, Move, NodePart, NodeState, Phase};
 use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
@@ -92,26 +93,13 @@ impl<'a> Context<'a> {
         let parts = || deployment.nodes.values();
         let unchecked =
             |part: &&NodePart| matches!(part.state, NodeState::Waiting | NodeState::Checking { .. });
-        let done = |part: &NodePart| match &part.state {
-            NodeState::Done { at } => Some((*at, part.node)),
-            NodeState::Waiting
-            | NodeState::Checking { .. }
-            | NodeState::Ready
-            | NodeState::Refused { .. }
-            | NodeState::Running { .. }
-            | NodeState::Failed { .. }
-            | NodeState::Unknown { .. }
-            | NodeState::Reverting { .. }
-            | NodeState::Reverted { .. }
-            | NodeState::RevertFailed { .. } => None,
-        };
         Self {
             deployment,
             fleet,
             now,
             at_work: parts().find(|part| part.state.may_be_down()).map(|part| part.node),
             unchecked: parts().filter(unchecked).count(),
-            last_done: parts().filter_map(done).max().map(|(_, node)| node),
+            last_done: parts().filter_map(finished).max().map(|(_, node)| node),
         }
     }
 
@@ -223,22 +211,6 @@ impl fmt::Display for Reason {
             Self::Halted(why) => write!(f, "halted: {why}"),
             Self::Untouched(phase) => write!(f, "the deployment is {phase} and leaves it as it is"),
             Self::Unknown(host) => write!(f, "host {host} is silent, so what became of it is not known"),
-        }
-    }
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed { node } => write!(f, "node {node} failed"),
-            Self::Unknown { node } => {
-                write!(f, "the agent of node {node} is silent, so its state is not known")
-            }
-            Self::Unreachable { node } => write!(f, "it is node {node}'s turn, and its agent is silent"),
-            Self::Deadline => f.write_str("the deadline passed"),
-            Self::Operator { who } => write!(f, "{who} said so"),
-            Self::Leftover => f.write_str("all others are done, and failed nodes remain"),
-            Self::NoRoom => f.write_str("stuck nodes may be down, and no more may be"),
         }
     }
 }

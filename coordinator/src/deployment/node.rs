@@ -166,6 +166,29 @@ impl NodeState {
         }
     }
 
+    /// When it was finished, if it is.
+    #[must_use]
+    pub fn done_at(&self) -> Option<Moment> {
+        if let Self::Done { at } = self { Some(*at) } else { None }
+    }
+
+    /// How it failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure, .. } | Self::RevertFailed { failure, .. } => Some(failure),
+            Self::Waiting
+            | Self::Checking { .. }
+            | Self::Ready
+            | Self::Refused { .. }
+            | Self::Running { .. }
+            | Self::Done { .. }
+            | Self::Unknown { .. }
+            | Self::Reverting { .. }
+            | Self::Reverted { .. } => None,
+        }
+    }
+
     /// The frozen word for it.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -117,7 +117,7 @@ fn redeploy_ended(state: &NodeState, ended: &Ended, now: Moment) -> Option<NodeS
         Ended::Well => open.then_some(NodeState::Done { at: now }),
         Ended::Badly(failure) => {
             let next = NodeState::Failed { at: now, failure: failure.clone(), passed_over };
-            (open && !same_failure(state, failure)).then_some(next)
+            (open && state.failure() != Some(failure)).then_some(next)
         }
     }
 }
@@ -141,25 +141,8 @@ fn revert_ended(state: &NodeState, ended: &Ended, now: Moment) -> Option<NodeSta
         Ended::Well => open.then_some(NodeState::Reverted { at: now }),
         Ended::Badly(failure) => {
             let next = NodeState::RevertFailed { at: now, failure: failure.clone() };
-            (open && !same_failure(state, failure)).then_some(next)
+            (open && state.failure() != Some(failure)).then_some(next)
         }
-    }
-}
-
-fn same_failure(state: &NodeState, failure: &Failure) -> bool {
-    match state {
-        NodeState::Failed { failure: known, .. } | NodeState::RevertFailed { failure: known, .. } => {
-            known == failure
-        }
-        NodeState::Waiting
-        | NodeState::Checking { .. }
-        | NodeState::Ready
-        | NodeState::Refused { .. }
-        | NodeState::Running { .. }
-        | NodeState::Done { .. }
-        | NodeState::Unknown { .. }
-        | NodeState::Reverting { .. }
-        | NodeState::Reverted { .. } => false,
     }
 }
 
