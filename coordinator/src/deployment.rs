@@ -9,6 +9,7 @@ mod command;
 mod decide;
 mod explain;
 mod node;
+mod nodes;
 mod parallel;
 mod phase;
 mod report;
@@ -18,10 +19,9 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeploymentId, EnvName, GroupName, HostId, NodeId};
+use crate::ids::{DeploymentId, EnvName, GroupName, HostId};
 use crate::moment::Moment;
 
 pub use carry_out::{Errand, ErrandKind, Settled, carry_out, settle};
@@ -29,6 +29,7 @@ pub use command::{Command, CommandRefused};
 pub use decide::{Decision, Move, decide};
 pub use explain::{Explanation, Reason};
 pub use node::{Doing, Failure, NodePart, NodeState, Verdict};
+pub use nodes::Nodes;
 pub use parallel::{InvalidParallel, Parallel};
 pub use phase::{Halt, Phase};
 pub use report::{Ended, Report};
@@ -71,7 +72,7 @@ pub struct Deployment {
     pub created_by: String,
     /// Its nodes, in the order of their ids.
     #[serde(skip)]
-    pub nodes: BTreeMap<NodeId, NodePart>,
+    pub nodes: Nodes,
 }
 
 /// What is seen of a host.
@@ -110,10 +111,23 @@ impl Fleet {
 // === impl Deployment ===
 
 impl Deployment {
-    /// The node an id of a redeploy, revert or check belongs to, in its present attempt.
+    /// All of it but its nodes.
     #[must_use]
-    pub fn node_of(&self, id: RedeployId) -> Option<NodeId> {
-        self.nodes.values().find(|part| part.redeploy_id == id || part.revert_id == id).map(|part| part.node)
+    pub fn head(&self) -> Self {
+        Self {
+            id: self.id,
+            env: self.env.clone(),
+            group: self.group.clone(),
+            terms: self.terms.clone(),
+            fixed: self.fixed.clone(),
+            phase: self.phase.clone(),
+            created_at: self.created_at,
+            deadline: self.deadline,
+            last_verified: self.last_verified,
+            ended_at: self.ended_at,
+            created_by: self.created_by.clone(),
+            nodes: Nodes::default(),
+        }
     }
 
     /// How many nodes may be down at once.

@@ -18,7 +18,7 @@ mod tokens;
 mod writing;
 
 pub use failing::{Failing, Plan};
-pub use inventory::{HostRow, NodeRow, Seen};
+pub use inventory::{HostNews, HostRow, NodeRow, Seen};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};

@@ -1,6 +1,6 @@
 //! Why each node stays where it is. Printed as it is by whoever shows a deployment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use super::decide::finished;
@@ -63,22 +63,26 @@ pub(super) fn explain(
     fleet: &Fleet,
     now: Moment,
 ) -> Explanation {
-    let moving = |node: NodeId| decision.moves.iter().any(|step| concerns(step, node));
+    let all_move = decision.moves.iter().any(|step| matches!(step, Move::Begin | Move::Enter(_)));
+    let moving: HashSet<NodeId> = decision.moves.iter().filter_map(concerns).collect();
     let context = Context::new(deployment, fleet, now);
-    let reason = |part: &NodePart| if moving(part.node) { Reason::Moves } else { context.reason(part) };
+    let reason = |part: &NodePart| {
+        if all_move || moving.contains(&part.node) { Reason::Moves } else { context.reason(part) }
+    };
     Explanation { nodes: deployment.nodes.values().map(|part| (part.node, reason(part))).collect() }
 }
 
-fn concerns(step: &Move, node: NodeId) -> bool {
+/// The one node a move is about.
+fn concerns(step: &Move) -> Option<NodeId> {
     match step {
         Move::Check(of) | Move::Redeploy(of) | Move::Revert(of) | Move::Cancel(of) | Move::Lose(of) => {
-            *of == node
+            Some(*of)
         }
-        Move::Begin | Move::Enter(_) => true,
+        Move::Begin | Move::Enter(_) => None,
     }
 }
 
-/// What is the same for all nodes, found once.
+/// What is the same for all nodes, found once: a group may have ten thousand.
 struct Context<'a> {
     deployment: &'a Deployment,
     fleet: &'a Fleet,
@@ -86,6 +90,10 @@ struct Context<'a> {
     at_work: Option<NodeId>,
     unchecked: usize,
     last_done: Option<NodeId>,
+    first_ready: Option<NodeId>,
+    is_full: bool,
+    /// The first node of each image.
+    first_of: HashMap<&'a str, NodeId>,
 }
 
 impl<'a> Context<'a> {
@@ -93,6 +101,10 @@ impl<'a> Context<'a> {
         let parts = || deployment.nodes.values();
         let unchecked =
             |part: &&NodePart| matches!(part.state, NodeState::Waiting | NodeState::Checking { .. });
+        let mut first_of = HashMap::new();
+        for part in parts() {
+            first_of.entry(part.image.as_str()).or_insert(part.node);
+        }
         Self {
             deployment,
             fleet,
@@ -100,6 +112,9 @@ impl<'a> Context<'a> {
             at_work: parts().find(|part| part.state.may_be_down()).map(|part| part.node),
             unchecked: parts().filter(unchecked).count(),
             last_done: parts().filter_map(finished).max().map(|(_, node)| node),
+            first_ready: parts().find(|part| matches!(part.state, NodeState::Ready)).map(|part| part.node),
+            is_full: deployment.room() == 0,
+            first_of,
         }
     }
 
@@ -159,10 +174,9 @@ impl<'a> Context<'a> {
     }
 
     fn why_not_checked(&self, part: &NodePart) -> Reason {
-        let first = self.deployment.nodes.values().find(|other| other.image == part.image);
-        match first {
-            Some(first) if matches!(part.state, NodeState::Waiting) && first.node != part.node => {
-                Reason::FixesImage(first.node)
+        match self.first_of.get(part.image.as_str()) {
+            Some(first) if matches!(part.state, NodeState::Waiting) && *first != part.node => {
+                Reason::FixesImage(*first)
             }
             Some(_) | None => Reason::OthersChecked(self.unchecked),
         }
@@ -170,7 +184,7 @@ impl<'a> Context<'a> {
 
     fn why_not_started(&self, part: &NodePart) -> Reason {
         if let Some(node) = self.at_work
-            && self.deployment.room() == 0
+            && self.is_full
         {
             return Reason::Full { node, allowed: self.deployment.allowed_down() };
         }
@@ -182,8 +196,7 @@ impl<'a> Context<'a> {
         }
         // As many as there was room for start in this decision, and this node comes after them.
         let allowed = self.deployment.allowed_down();
-        let before = self.deployment.nodes.values().find(|other| matches!(other.state, NodeState::Ready));
-        before.map_or(Reason::Moves, |other| Reason::Full { node: other.node, allowed })
+        self.first_ready.map_or(Reason::Moves, |node| Reason::Full { node, allowed })
     }
 
     fn silent(&self, part: &NodePart) -> Option<Reason> {

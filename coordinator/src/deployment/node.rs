@@ -132,6 +132,22 @@ pub struct NodePart {
     pub state: NodeState,
 }
 
+// === impl NodePart ===
+
+impl NodePart {
+    /// What an id stands for in the present attempt.
+    #[must_use]
+    pub fn doing(&self, id: RedeployId) -> Option<Doing> {
+        if id == self.redeploy_id {
+            Some(Doing::Redeploy)
+        } else if id == self.revert_id {
+            Some(Doing::Revert)
+        } else {
+            None
+        }
+    }
+}
+
 // === impl NodeState ===
 
 impl NodeState {

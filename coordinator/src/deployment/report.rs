@@ -31,15 +31,16 @@ pub enum Ended {
 }
 
 impl Deployment {
-    /// Takes over an agent's word. `true` if it changed anything. A word about an id that is not of a present attempt
-    /// changes nothing.
-    pub fn take_report(&mut self, id: RedeployId, report: &Report, now: Moment) -> bool {
-        let Some(node) = self.node_of(id) else { return false };
-        let Some(part) = self.nodes.get_mut(&node) else { return false };
-        let doing = if part.revert_id == id { Doing::Revert } else { Doing::Redeploy };
+    /// Takes over an agent's word about one of the nodes. `true` if it changed anything. A word about an id that is not
+    /// of the node's present attempt changes nothing.
+    pub fn take_report(&mut self, node: NodeId, id: RedeployId, report: &Report, now: Moment) -> bool {
+        let Some(part) = self.nodes.get(&node) else { return false };
+        let Some(doing) = part.doing(id) else { return false };
         let Some(next) = next(&part.state, doing, report, now) else { return false };
         let verified = matches!(next, NodeState::Done { .. }) && matches!(report, Report::Ended(Ended::Well));
-        part.state = next;
+        if let Some(part) = self.nodes.get_mut(&node) {
+            part.state = next;
+        }
         if verified {
             self.last_verified = Some(now);
         }

@@ -6,6 +6,7 @@
 //! ```
 
 mod doubt;
+mod index;
 mod intake;
 mod requests;
 mod settling;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 
 use redeploy_proto::RedeployId;
 
+use self::index::Index;
 use self::settling::is_empty;
 use self::turn::Turn;
 use super::{Input, Link, Login, Refused, SessionId};
 use crate::deployment::{Deployment, Errand, HostSeen};
 use crate::ids::{DeploymentId, HostId};
 use crate::moment::Moment;
-use crate::store::{Ledger, StoreError};
+use crate::store::{Batch, Ledger, StoreError};
 use crate::views::Views;
 
 /// Everything the driver knows. All of it but `hosts` is also in the store.
@@ -31,6 +33,7 @@ pub struct Core<S, K> {
     ledger: Arc<S>,
     link: Arc<K>,
     deployments: BTreeMap<DeploymentId, Deployment>,
+    index: Index,
     generations: HashMap<RedeployId, u64>,
     logins: HashMap<DeploymentId, Login>,
     hosts: HashMap<HostId, HostSeen>,
@@ -55,6 +58,7 @@ impl<S: Ledger, K: Link> Core<S, K> {
         Ok(Self {
             ledger,
             link,
+            index: Index::of(deployments.iter()),
             deployments: deployments.into_iter().map(|deployment| (deployment.id, deployment)).collect(),
             generations: orders.into_iter().map(|order| (order.id, order.generation)).collect(),
             logins: HashMap::new(),
@@ -101,6 +105,7 @@ impl<S: Ledger, K: Link> Core<S, K> {
         match stored {
             Ok(orders) => {
                 self.generations.extend(orders.iter().map(|order| (order.id, order.generation)));
+                self.note(&turn, &batch);
                 self.finish(turn, explanations, now, views);
                 Ok(wake_at)
             }
@@ -116,9 +121,20 @@ impl<S: Ledger, K: Link> Core<S, K> {
         }
     }
 
+    /// Notes where to look for what is stored now.
+    fn note(&mut self, turn: &Turn, batch: &Batch) {
+        for loaded in turn.loaded.values() {
+            loaded.nodes.values().for_each(|part| self.index.put(loaded.id, part));
+        }
+        for saved in &batch.saved {
+            saved.parts.iter().for_each(|part| self.index.put(saved.head.id, part));
+        }
+    }
+
     /// Whether the batch was stored is not known: what is stored counts.
     async fn reload(&mut self) -> Result<(), Arc<StoreError>> {
         let (deployments, orders) = self.ledger.load().await.map_err(Arc::new)?;
+        self.index = Index::of(deployments.iter());
         self.deployments = deployments.into_iter().map(|deployment| (deployment.id, deployment)).collect();
         self.generations.extend(orders.into_iter().map(|order| (order.id, order.generation)));
         self.say_everything_again();
@@ -147,8 +163,7 @@ impl<S: Ledger, K: Link> Core<S, K> {
         for id in over {
             self.logins.remove(&id);
             if let Some(deployment) = self.deployments.remove(&id) {
-                let orders: Vec<RedeployId> =
-                    deployment.nodes.values().flat_map(|p| [p.redeploy_id, p.revert_id]).collect();
+                let orders = self.index.forget(&deployment);
                 for order in &orders {
                     self.generations.remove(order);
                 }

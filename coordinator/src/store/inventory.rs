@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, Sqlite as Db, Transaction};
 
-use super::{Sqlite, StoreError, failed};
+use super::{NewEvent, Sqlite, StoreError, failed, writing};
 use crate::ids::{EnvName, GroupName, HostId, NodeId};
 use crate::moment::Moment;
 
@@ -63,6 +63,21 @@ pub struct Seen {
     pub facts: Vec<u8>,
 }
 
+/// What one host said that is to be stored; of several words of a kind only the last counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostNews {
+    /// Where its newest session comes from, if one began.
+    pub address: Option<String>,
+    /// `redeploy.v1.HostFacts`.
+    pub facts: Option<Vec<u8>>,
+    /// Its complete inventory: what is not in it is no longer present.
+    pub inventory: Option<Vec<Seen>>,
+    /// What happened to it.
+    pub events: Vec<NewEvent>,
+}
+
+const HOST_SEEN: &str = "UPDATE hosts SET seen_at = $1, address = coalesce($2, address), facts = coalesce($3, facts) \
+                         WHERE host_id = $4";
 const NODE: &str = "SELECT node_id, env, grp, host_id, container, adopted, generation, present, seen_at, facts \
                     FROM nodes WHERE forgotten_at IS NULL ORDER BY node_id";
 // Never as an upsert: a conflict would use an id up.
@@ -97,29 +112,20 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Notes that a host was heard. An address or facts that are not known now stay as they were.
+    /// Stores what hosts said, all of it or nothing: one wait for the disk, however many they are. Labelled containers
+    /// become nodes, known ones keep their ids. An address or facts that are not known now stay as they were.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn host_seen(
-        &self,
-        host: &HostId,
-        at: Moment,
-        address: Option<&str>,
-        facts: Option<&[u8]>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE hosts SET seen_at = $1, address = coalesce($2, address), facts = coalesce($3, facts) \
-             WHERE host_id = $4",
-        )
-        .bind(at.0)
-        .bind(address)
-        .bind(facts)
-        .bind(host.as_str())
-        .execute(&self.writer)
-        .await
-        .map_err(failed("note that a host was heard"))?;
-        Ok(())
+    pub async fn hear(&self, news: &[(&HostId, &HostNews)], at: Moment) -> Result<(), StoreError> {
+        let action = "store what hosts said";
+        let mut tx = self.begin(action).await?;
+        for (host, news) in news {
+            hear_one(&mut tx, host, news, at).await.map_err(failed(action))?;
+        }
+        let events: Vec<NewEvent> = news.iter().flat_map(|(_, news)| news.events.clone()).collect();
+        writing::insert_events(&mut tx, &events, at).await?;
+        tx.commit().await.map_err(failed(action))
     }
 
     /// Notes a renewed certificate.
@@ -171,25 +177,6 @@ impl Sqlite {
             .fetch_optional(&self.reader)
             .await
             .map_err(failed("read a host"))
-    }
-
-    /// Takes over a host's complete inventory: labelled containers become nodes, known ones keep their ids, and what
-    /// is not in it is no longer present.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn take_inventory(&self, host: &HostId, seen: &[Seen], at: Moment) -> Result<(), StoreError> {
-        let action = failed("store an inventory");
-        let mut tx = self.begin("store an inventory").await?;
-        let gone = sqlx::query("UPDATE nodes SET present = 0 WHERE host_id = $1 AND forgotten_at IS NULL")
-            .bind(host.as_str())
-            .execute(&mut *tx)
-            .await;
-        gone.map_err(action)?;
-        for container in seen {
-            see(&mut tx, host, container, at).await.map_err(failed("store an inventory"))?;
-        }
-        tx.commit().await.map_err(failed("store an inventory"))
     }
 
     /// All nodes, by id.
@@ -256,6 +243,30 @@ impl Sqlite {
             .map_err(failed("forget a node"))?;
         Ok(())
     }
+}
+
+async fn hear_one(
+    tx: &mut Transaction<'_, Db>,
+    host: &HostId,
+    news: &HostNews,
+    at: Moment,
+) -> sqlx::Result<()> {
+    sqlx::query(HOST_SEEN)
+        .bind(at.0)
+        .bind(news.address.as_deref())
+        .bind(news.facts.as_deref())
+        .bind(host.as_str())
+        .execute(&mut **tx)
+        .await?;
+    let Some(inventory) = &news.inventory else { return Ok(()) };
+    sqlx::query("UPDATE nodes SET present = 0 WHERE host_id = $1 AND forgotten_at IS NULL")
+        .bind(host.as_str())
+        .execute(&mut **tx)
+        .await?;
+    for container in inventory {
+        see(tx, host, container, at).await?;
+    }
+    Ok(())
 }
 
 /// Takes one container of an inventory over.

@@ -14,12 +14,9 @@ pub(super) enum Doubt {
     SayAgain,
 }
 
-pub(super) fn doubt(
-    state: &NodeState,
-    part: &NodePart,
-    phase: &Phase,
-    open: &BTreeSet<RedeployId>,
-) -> Option<Doubt> {
+/// What it means for this one; nothing if no order of it is open.
+pub(super) fn doubt(part: &NodePart, phase: &Phase, open: &BTreeSet<RedeployId>) -> Option<Doubt> {
+    let state = &part.state;
     let (id, wanted) = match state {
         NodeState::Checking { .. } => return Some(Doubt::SayAgain),
         NodeState::Running { cancelled, .. } => (part.redeploy_id, *phase == Phase::Rolling && !cancelled),

@@ -6,10 +6,11 @@ use redeploy_proto::RedeployId;
 
 use super::Core;
 use super::doubt::{Doubt, doubt};
+use super::index::Place;
 use super::turn::Turn;
 use crate::deployment::{HostSeen, Report};
 use crate::driver::{Input, Link, SessionId};
-use crate::ids::{HostId, NodeId};
+use crate::ids::HostId;
 use crate::moment::Moment;
 use crate::store::Ledger;
 
@@ -47,25 +48,21 @@ impl<S: Ledger, K: Link> Core<S, K> {
         self.sessions.insert(host.clone(), session);
         self.hosts.insert(host.clone(), HostSeen::Connected);
         let open: BTreeSet<RedeployId> = open.iter().copied().collect();
-        for id in self.ids(turn) {
+        // One that was created in this very turn has told nobody anything yet.
+        for (id, node) in self.index.on(host) {
             let Some(deployment) = self.current(turn, id) else { continue };
-            let phase = deployment.phase.clone();
-            let here = deployment.nodes.values().filter(|part| part.host == *host);
-            let doubtful: Vec<(NodeId, Option<Doubt>)> =
-                here.map(|part| (part.node, doubt(&part.state, part, &phase, &open))).collect();
-            for (node, doubt) in doubtful {
-                match doubt {
-                    Some(Doubt::Word(id_of, report)) => {
-                        if let Some(deployment) = self.change(turn, id) {
-                            deployment.take_report(id_of, &report, now);
-                        }
+            let Some(part) = deployment.nodes.get(&node) else { continue };
+            match doubt(part, &deployment.phase, &open) {
+                Some(Doubt::Word(of, report)) => {
+                    if let Some(deployment) = self.change(turn, id) {
+                        deployment.take_report(node, of, &report, now);
                     }
-                    Some(Doubt::SayAgain) => {
-                        let errands = self.current(turn, id).map(|d| d.standing(node)).unwrap_or_default();
-                        turn.errands.extend(errands.into_iter().map(|errand| (id, errand)));
-                    }
-                    None => {}
                 }
+                Some(Doubt::SayAgain) => {
+                    let errands = deployment.standing(node);
+                    turn.errands.extend(errands.into_iter().map(|errand| (id, errand)));
+                }
+                None => {}
             }
         }
     }
@@ -79,12 +76,14 @@ impl<S: Ledger, K: Link> Core<S, K> {
         raw: Option<Vec<u8>>,
         now: Moment,
     ) {
-        let owner = self.ids(turn).into_iter().find(|deployment| {
-            let part = self.current(turn, *deployment).and_then(|d| d.nodes.get(&d.node_of(id)?));
-            part.is_some_and(|part| part.host == host)
-        });
-        if let Some(deployment) = owner.and_then(|owner| self.change(turn, owner)) {
-            deployment.take_report(id, &report, now);
+        // Whoever speaks of another host's node is not heard.
+        let is_its = |(of, node): &Place| {
+            self.current(turn, *of).and_then(|d| d.nodes.get(node)).is_some_and(|part| part.host == host)
+        };
+        if let Some((of, node)) = self.index.place_of(id).filter(is_its)
+            && let Some(deployment) = self.change(turn, of)
+        {
+            deployment.take_report(node, id, &report, now);
         }
         if matches!(report, Report::Ended(_)) {
             turn.acks.push((host.clone(), id));

@@ -29,7 +29,7 @@ impl<S: Ledger, K: Link> Core<S, K> {
             return;
         }
         let id = deployment.id;
-        turn.by = Some(deployment.created_by.clone());
+        turn.by.insert(id, deployment.created_by.clone());
         turn.new.insert(id, new);
         turn.logins.extend(login.map(|login| (id, login)));
         turn.changed.insert(id, deployment);
@@ -47,7 +47,11 @@ impl<S: Ledger, K: Link> Core<S, K> {
     ) {
         if self.current(turn, id).is_none() {
             match self.ledger.load_one(id).await {
-                Ok(over) => turn.changed.extend(over.map(|over| (id, over))),
+                Ok(Some(over)) => {
+                    turn.changed.insert(id, over.clone());
+                    turn.loaded.insert(id, over);
+                }
+                Ok(None) => {}
                 Err(error) => {
                     let _gone = reply.send(Err(Refused::Store(Arc::new(error))));
                     return;
@@ -65,7 +69,7 @@ impl<S: Ledger, K: Link> Core<S, K> {
         };
         match done {
             Ok(()) => {
-                turn.by = Some(by);
+                turn.by.insert(id, by);
                 turn.replies.push((reply, id));
             }
             Err(refused) => {

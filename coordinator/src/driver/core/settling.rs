@@ -44,16 +44,15 @@ impl<S: Ledger, K: Link> Core<S, K> {
 
     pub(super) fn batch(&self, turn: &Turn, now: Moment) -> Batch {
         let mut batch = Batch { at: Some(now), reports: turn.reports.clone(), ..Batch::default() };
-        let by = turn.by.as_deref().unwrap_or("coordinator");
         for (id, after) in &turn.changed {
-            let before = self.deployments.get(id);
+            let before = self.stored(turn, *id);
+            let by = turn.by.get(id).map_or("coordinator", String::as_str);
             batch.saved.extend(changes::saved(before, after, turn.new.get(id).cloned()));
             batch.events.extend(changes::events(before, after, by));
-            if after.phase.is_end() {
+            if after.phase.is_end() && before.is_none_or(|before| !before.phase.is_end()) {
                 batch.wipe.push(*id);
             }
         }
-        batch.events.extend(turn.events.iter().cloned());
         // Those that end come first: they make room for those that begin.
         batch.saved.sort_by_key(|saved| !saved.head.phase.is_end());
         let mut seen = BTreeSet::new();
