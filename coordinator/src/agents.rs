@@ -81,3 +81,64 @@ impl Agents {
         lost
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redeploy_proto::v1;
+
+    use super::*;
+    use crate::driver;
+    use crate::sessions::SessionNumber;
+    use crate::store::HostRow;
+
+    fn connected(host: &str) -> Event {
+        let container = v1::ContainerFacts {
+            name: "web".into(),
+            env: "shop".into(),
+            group: "cp".into(),
+            ..v1::ContainerFacts::default()
+        };
+        let hello = v1::Hello {
+            facts: Some(v1::HostFacts::default()),
+            inventory: Some(v1::Inventory { containers: vec![container], is_cut_short: false }),
+            ..v1::Hello::default()
+        };
+        let (hello, open) = (Box::new(hello), Vec::new());
+        let host = host.parse().unwrap();
+        Event::Connected { host, session: SessionNumber(1), address: None, hello, open }
+    }
+
+    #[tokio::test]
+    async fn one_host_that_cannot_be_stored_costs_no_other_its_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("store.db")).await.unwrap();
+        let row = HostRow {
+            host_id: "known".into(),
+            name: "known".into(),
+            joined_at: 1,
+            seen_at: 0,
+            address: String::new(),
+            cert_ends: 0,
+            facts: None,
+            revoked_at: None,
+        };
+        store.add_host(&row).await.unwrap();
+        let (driver, inputs) = driver::driver();
+        let views = Arc::new(Views::default());
+        let agents = Agents::new(store.clone(), driver, Arc::clone(&views));
+        // A node of a host that is not there breaks a rule of the store.
+        let lost = agents.bring(vec![connected("unknown"), connected("known")]).await.unwrap();
+        assert_eq!(lost.iter().map(|lost| lost.host.as_str()).collect::<Vec<_>>(), ["unknown"]);
+        let nodes = store.nodes().await.unwrap();
+        assert_eq!(nodes.iter().map(|node| node.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
+        let events = store.events(0, "", "", 10).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
+        let ended = Event::Lost { host: "unknown".parse().unwrap(), session: SessionNumber(1) };
+        agents.bring(vec![ended]).await.unwrap();
+        drop((agents, store));
+        let told: Vec<String> = inputs.all().iter().map(|input| format!("{input:?}")).collect();
+        assert!(told[0].starts_with("HostUp { host: HostId(\"known\")"), "{told:?}");
+        assert!(told[1].starts_with("HostDown { host: HostId(\"unknown\")"), "{told:?}");
+        assert_eq!(told.len(), 2, "{told:?}");
+    }
+}

@@ -5,6 +5,7 @@
 //! or token as it is.
 
 mod failing;
+mod hearing;
 mod inventory;
 mod ledger;
 mod memory;
@@ -18,7 +19,8 @@ mod tokens;
 mod writing;
 
 pub use failing::{Failing, Plan};
-pub use inventory::{HostNews, HostRow, NodeRow, Seen};
+pub use hearing::{HostNews, Seen};
+pub use inventory::{HostRow, NodeRow};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};

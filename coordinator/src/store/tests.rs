@@ -122,6 +122,28 @@ async fn a_batch_is_there_after_the_store_was_closed_and_opened() {
 }
 
 #[tokio::test]
+async fn generations_rise_with_each_order_and_a_node_that_is_not_there_gets_none() {
+    let (store, _dir) = store().await;
+    store.add_host(&host_row("h1")).await.unwrap();
+    take_inventory(&store, &[seen("web", true)]).await;
+    let life = deployment(Phase::Rolling);
+    let mut first = batch(&life, true);
+    let again = |order: NewOrder| NewOrder { id: RedeployId::generate(), ..order };
+    first.orders = vec![order(&life), again(order(&life))];
+    let stored = store.commit(&first).await.unwrap();
+    let mut generations: Vec<u64> = stored.iter().map(|order| order.generation).collect();
+    generations.sort_unstable();
+    assert_eq!(generations, [1, 2]);
+    assert_eq!(store.nodes().await.unwrap()[0].generation, 2);
+    let mut second = batch(&life, false);
+    second.orders = vec![again(order(&life)), NewOrder { node: NodeId(9), ..again(order(&life)) }];
+    let refused = store.commit(&second).await;
+    assert!(matches!(refused, Err(StoreError::Database { .. })), "{refused:?}");
+    second.orders.truncate(1);
+    assert_eq!(store.commit(&second).await.unwrap()[0].generation, 3, "what was refused left nothing");
+}
+
+#[tokio::test]
 async fn two_deployments_never_work_on_one_group() {
     let (real, _dir) = store().await;
     let memory = Memory::default();

@@ -155,9 +155,14 @@ async fn a_group_is_rolled_over_and_taken_back() {
     let done = whole.rests(&caller, &id, v1::DeploymentPhase::Done).await;
     assert_eq!(phases(&done), [v1::NodePhase::Done; 3]);
     assert!(done.nodes.iter().all(|node| node.report.as_ref().is_some_and(|r| r.downtime_ms == Some(800))));
+    let halt = Command::Halt { who: "ann".into() };
+    whole.room.api.command(&caller, &action(&id), "halt", halt).await.unwrap_err();
     whole.room.api.command(&caller, &action(&id), "rollback", Command::Rollback).await.unwrap();
     let back = whole.rests(&caller, &id, v1::DeploymentPhase::RolledBack).await;
     assert_eq!(phases(&back), [v1::NodePhase::Reverted; 3]);
+    let events = whole.room.api.store.events(0, "", &id, 1000).await.unwrap();
+    let count = |kind: &str| events.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((count("deployment.done"), count("node.done")), (1, 3), "a refused order tells nothing again");
     let node = back.nodes[1].node_id;
     let revert = v1::RevertNodeRequest { node_id: node, ..v1::RevertNodeRequest::default() };
     let one = whole.room.api.revert(&caller, &revert).await.unwrap();
