@@ -151,6 +151,14 @@ pub fn driver() -> (Driver, Inputs) {
     (Driver { inputs }, Inputs(receiver))
 }
 
+#[cfg(test)]
+impl Inputs {
+    /// Everything that was brought.
+    pub(crate) fn all(mut self) -> Vec<Input> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
 impl Driver {
     /// Brings an input. Waits while the queue is full; `Stopping` when nobody takes it any more.
     ///

@@ -13,6 +13,7 @@ pub mod durable;
 pub mod exchange;
 pub mod ids;
 pub mod moment;
+pub mod open_files;
 pub mod pki;
 pub mod server;
 pub mod sessions;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use redeploy_coordinator::moment::Span;
+use redeploy_coordinator::open_files;
 use redeploy_coordinator::server::{Server, Settings, StartError, admin_token_file, ca_file};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -93,6 +94,9 @@ fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     log(args.log_level);
+    if let Some(hosts) = open_files::raise() {
+        tracing::info!(hosts, "so many hosts and operators may be connected: `LimitNOFILE=` sets it");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -13,7 +13,7 @@ use crate::deployment::Command;
 use crate::driver::{self, Core, Link, Order, SessionId};
 use crate::ids::{EnvName, HostId};
 use crate::moment::{Moment, Span};
-use crate::store::{HostRow, NewApiToken, Role, Sealer, Secret, Seen, Sqlite};
+use crate::store::{HostNews, HostRow, NewApiToken, Role, Sealer, Secret, Seen, Sqlite};
 use crate::views::Views;
 
 /// Agents that never hear anything.
@@ -66,7 +66,8 @@ async fn room() -> Room {
         label: Some(("shop".parse().unwrap(), "cp".parse().unwrap())),
         facts: facts.encode_to_vec(),
     };
-    store.take_inventory(&host, &[seen("a"), seen("b")], Moment::now()).await.unwrap();
+    let news = HostNews { inventory: Some(vec![seen("a"), seen("b")]), ..HostNews::default() };
+    store.hear(&[(&host, &news)], Moment::now()).await.unwrap();
     let (handle, inputs) = driver::driver();
     let views = Arc::new(Views::default());
     let stop = CancellationToken::new();

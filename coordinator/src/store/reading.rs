@@ -3,10 +3,9 @@
 use redeploy_proto::RedeployId;
 use sqlx::FromRow;
 
-use super::{Idempotency, NewEvent, Sqlite, StoreError, failed, writing};
+use super::{Idempotency, Sqlite, StoreError, failed};
 use crate::deployment::Deployment;
 use crate::ids::{DeploymentId, EnvName, GroupName};
-use crate::moment::Moment;
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -32,7 +31,7 @@ pub struct EventRow {
     pub seq: i64,
     /// When.
     pub at: i64,
-    /// See [`NewEvent`] for these.
+    /// See [`NewEvent`](super::NewEvent) for these.
     pub kind: String,
     /// Environment.
     pub env: String,
@@ -177,16 +176,6 @@ impl Sqlite {
             .fetch_optional(&self.reader)
             .await
             .map_err(failed("read a sealed login"))
-    }
-
-    /// Adds an event that belongs to no batch.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn add_event(&self, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
-        let mut tx = self.begin("store an event").await?;
-        writing::insert_event(&mut tx, event, at).await?;
-        tx.commit().await.map_err(failed("store an event"))
     }
 
     /// Events after a number, of all or one environment or deployment.
