@@ -4,6 +4,7 @@
 //! narrow [`Ledger`]; it comes in three flavours: [`Sqlite`], [`Memory`] and [`Failing`]. Must never hold a password
 //! or token as it is.
 
+mod deadly;
 mod failing;
 mod inventory;
 mod ledger;
@@ -16,6 +17,7 @@ mod tests;
 mod tokens;
 mod writing;
 
+pub use deadly::{Deadly, InvalidFault};
 pub use failing::{Failing, Plan};
 pub use inventory::{HostRow, NodeRow, Seen};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};

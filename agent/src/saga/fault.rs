@@ -4,6 +4,9 @@
 
 use crate::steps::Step;
 
+/// Made by [`Fault::HoldAt`] beside the journal.
+pub const HOLD: &str = "test-hold";
+
 /// One thing to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -21,6 +24,9 @@ pub enum Fault {
     KillAt(u32),
     /// As [`Fault::KillAt`], for tests within one process: the executor returns.
     StopAt(u32),
+    /// Nothing goes on after this journal record is durable until somebody removes the file [`HOLD`] beside the journal:
+    /// so that a test can do something to the host at exactly this moment.
+    HoldAt(u32),
     /// This journal record cannot be written, as on a full disk.
     JournalFullAt(u32),
 }
