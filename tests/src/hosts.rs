@@ -85,9 +85,8 @@ impl<'a> Hosts<'a> {
         let archive = Docker.call_bytes(&["save", &images.v1, &images.v2, &images.broken])?;
         let begin = |(name, release, store): (&str, Release, Store), number: usize| -> Result<Host> {
             let address = format!("{subnet}.{}", 11 + number);
-            let mut host = Host::start(sandbox, name, release, store, &network, &address)?;
+            let host = Host::start(sandbox, name, release, store, &network, &address)?;
             host.load(&archive)?;
-            host.join(&fleet)?;
             host.run_node(&images.v1, ENV)?;
             Ok(host)
         };
@@ -102,20 +101,15 @@ impl<'a> Hosts<'a> {
             let joined = starts.into_iter().map(|start| start.join());
             joined.map(|host| host.unwrap_or_else(|_| anyhow::bail!("a start panicked"))).collect()
         });
-        let mut this = Self { fleet, hosts: hosts? };
-        this.fleet.wait_for_nodes(ENV, KINDS.len())?;
-        this.learn_nodes()?;
-        Ok(this)
-    }
-
-    /// Nodes get their ids in the order in which they are seen.
-    fn learn_nodes(&mut self) -> Result<()> {
-        for node in self.nodes()? {
-            let host = self.hosts.iter_mut().find(|host| node["host_id"] == host.id.as_str());
-            host.context("a node of nobody")?.node = node["node_id"].as_u64().context("a node without id")?;
+        let mut hosts = hosts?;
+        // One after the other, because nodes get their ids as they are seen, and because without a registry the first
+        // one must not be on the containerd store, which has a digest of its own for every image.
+        for (number, host) in (1..).zip(&mut hosts) {
+            host.join(&fleet)?;
+            host.node = number;
+            fleet.wait_for_nodes(ENV, usize::try_from(number)?).with_context(|| host.agent_log())?;
         }
-        self.hosts.sort_by_key(|host| host.node);
-        Ok(())
+        Ok(Self { fleet, hosts })
     }
 
     /// What the coordinator knows of the nodes.

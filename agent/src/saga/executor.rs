@@ -370,7 +370,7 @@ impl<'a, W: Work> Saga<'a, W> {
         if self.faults.has(Fault::StopAt(seq)) {
             return Err(ExecutorError::StoppedByFault(seq));
         }
-        if self.faults.has(Fault::HoldAt(seq)) {
+        if self.faults.hold_at(seq) {
             hold(&self.journal.path().with_file_name(HOLD));
         }
         Ok(())

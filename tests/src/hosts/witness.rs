@@ -64,6 +64,18 @@ impl Witness {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until these are the versions it has seen, in this order and no other.
+    ///
+    /// # Errors
+    /// It has seen others.
+    pub fn wait_for(&self, versions: &[&str]) -> Result<()> {
+        wait::until(wait::PATIENCE, &format!("{versions:?} to be what was served"), || {
+            let seen = self.so_far().versions;
+            ensure!(seen == versions, "it was {seen:?}");
+            Ok(true)
+        })
+    }
+
     /// Waits for a few more answers, and insists that there was no miss and no other version since `before`.
     ///
     /// # Errors
