@@ -15,19 +15,23 @@ use crate::wait;
 pub(super) fn check(hosts: &Hosts<'_>, told: &Value, images: &Images) -> Result<()> {
     nodes_are_all_there(hosts)?;
     let parts = told["nodes"].as_array().context("nothing was told of nodes")?;
-    for part in parts {
-        let host = hosts.hosts.iter().find(|host| part["node_id"] == host.node);
-        let host = host.with_context(|| format!("a node of nobody: {part}"))?;
-        node(host, part, told, images).with_context(|| {
-            format!(
-                "{}: {}\n{}",
-                host.name,
-                host.agent_log(),
-                host.exec(&["docker", "ps", "--all"]).unwrap_or_default()
-            )
-        })?;
-    }
-    Ok(())
+    // At the same time: each asks an engine of its own.
+    std::thread::scope(|scope| {
+        let looks: Vec<_> =
+            parts.iter().map(|part| scope.spawn(|| look(hosts, part, told, images))).collect();
+        looks
+            .into_iter()
+            .try_for_each(|look| look.join().unwrap_or_else(|_| anyhow::bail!("a look panicked")))
+    })
+}
+
+fn look(hosts: &Hosts<'_>, part: &Value, told: &Value, images: &Images) -> Result<()> {
+    let host = hosts.hosts.iter().find(|host| part["node_id"] == host.node);
+    let host = host.with_context(|| format!("a node of nobody: {part}"))?;
+    node(host, part, told, images).with_context(|| {
+        let containers = host.exec(&["docker", "ps", "--all"]).unwrap_or_default();
+        format!("{}: {}\n{containers}", host.name, host.agent_log())
+    })
 }
 
 /// With the ids they had from the start, on the hosts they were on.

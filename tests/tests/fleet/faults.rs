@@ -17,6 +17,9 @@ const ALL: &str = "REDEPLOY_FLEET";
 /// A redeploy without faults has the records 0 (opened) to 18 (closed).
 const RECORDS: u32 = 19;
 
+/// An agent that was cut off silently notices after 25 seconds, and dials again after 30 at most.
+const RETURN: Duration = Duration::from_secs(90);
+
 /// What happens to a host while its agent holds still right after a record of its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -57,43 +60,42 @@ impl Story<'_> {
         if self.is_on_v2 { self.images.v2.clone() } else { self.images.v1.clone() }
     }
 
+    /// Says what was played and how long it took.
+    fn timed(&mut self, what: &str, play: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let began = std::time::Instant::now();
+        play(self).with_context(|| what.to_owned())?;
+        println!("{:.1} s: {what}", began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
     fn play(&mut self, case: &Case) -> Result<()> {
         let image = self.next_image();
-        let mut deploy = None;
-        let scenes = || self.hosts.hosts.iter().zip(case.troubles);
-        for (host, (at, trouble)) in scenes() {
-            if trouble != Trouble::None {
-                host.restart_agent_with(&format!("hold-at={at}"))?;
-            }
-        }
-        deploy.replace(self.hosts.deploy(&image, &["--parallel", "all"])?);
-        for (host, (_, trouble)) in scenes() {
-            if trouble != Trouble::None {
-                host.wait_until_held()?;
-            }
-        }
+        self.everywhere(case, |host, at, _| host.restart_agent_with(&format!("hold-at={at}")))?;
+        let deploy = self.hosts.deploy(&image, &["--parallel", "all"])?;
+        self.everywhere(case, |host, _, _| host.wait_until_held())?;
         if case.coordinator {
             self.hosts.fleet.kill_coordinator()?;
         }
-        std::thread::scope(|scope| {
-            let strikes: Vec<_> = self
-                .hosts
-                .hosts
-                .iter()
-                .zip(case.troubles)
-                .map(|(host, (at, trouble))| scope.spawn(move || strike(host, at, trouble)))
-                .collect();
-            strikes
-                .into_iter()
-                .try_for_each(|strike| strike.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
-        })?;
+        self.everywhere(case, strike)?;
         if case.coordinator {
             self.hosts.fleet.start_coordinator()?;
         }
-        let (code, told) = deploy.context("no deployment")?.rests()?;
+        let (code, told) = deploy.rests()?;
         ensure!(matches!(code, Some(0 | 5)), "it ended with {code:?}: {told}");
         self.hosts.check(&told, &self.images)?;
         self.finish(&told)
+    }
+
+    /// On each host that is in trouble, at the same time.
+    fn everywhere(&self, case: &Case, act: impl Fn(&Host, u32, Trouble) -> Result<()> + Sync) -> Result<()> {
+        let act = &act;
+        let troubled = self.hosts.hosts.iter().zip(case.troubles);
+        let troubled = troubled.filter(|(_, (_, trouble))| *trouble != Trouble::None);
+        std::thread::scope(|scope| {
+            let acts: Vec<_> =
+                troubled.map(|(host, (at, trouble))| scope.spawn(move || act(host, at, trouble))).collect();
+            acts.into_iter().try_for_each(|act| act.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
+        })
     }
 
     /// What failed is tried again, now that nothing is in its way.
@@ -108,12 +110,12 @@ impl Story<'_> {
     }
 
     /// The coordinator dies at each of its commits, one after the other, while a group rolls over.
-    fn coordinator_dies(&mut self, faults: &str) -> Result<u32> {
+    fn coordinator_dies(&mut self, faults: &str, parallel: &str) -> Result<u32> {
         let image = self.next_image();
         let touched = self.counts()?;
         self.hosts.fleet.kill_coordinator()?;
         self.hosts.fleet.start_coordinator_with(faults, &[])?;
-        let mut deploy = self.hosts.deploy(&image, &[])?;
+        let mut deploy = self.hosts.deploy(&image, &["--parallel", parallel])?;
         let mut lives = 1;
         wait::until(Duration::from_secs(120), "a coordinator that dies all the time to finish", || {
             if self.hosts.fleet.coordinator_has_died()? {
@@ -139,8 +141,26 @@ impl Story<'_> {
         Ok(lives)
     }
 
+    /// A host is cut off before anything was ordered, and comes back: the group waits for it.
+    fn host_is_late(&mut self, cut: Cut) -> Result<()> {
+        let image = self.next_image();
+        let host = self.hosts.hosts.get(1).context("no second host")?;
+        host.cut(cut)?;
+        let deploy = self.hosts.deploy(&image, &["--parallel", "2"])?;
+        // The others have answered, and it is asked.
+        wait::until(wait::PATIENCE, "the preflight to wait for it", || {
+            let told = deploy.so_far()?.pop().context("nothing was told")?;
+            Ok(told["nodes"][0]["waits_for"] == "the preflight of 1 more is not over")
+        })?;
+        host.heal(cut)?;
+        let (code, told) = deploy.rests()?;
+        ensure!(code == Some(0), "it ended with {code:?}: {told}");
+        self.hosts.all_done(&told)?;
+        self.hosts.check(&told, &self.images)
+    }
+
     /// A host that is cut off in the middle halts the rest; what it did meanwhile is taken over when it is back.
-    fn host_is_silent(&mut self) -> Result<()> {
+    fn host_is_silent(&mut self, cut: Cut) -> Result<()> {
         let image = self.next_image();
         self.hosts.fleet.kill_coordinator()?;
         self.hosts.fleet.start_coordinator_with("", &["--grace", "1s"])?;
@@ -148,14 +168,14 @@ impl Story<'_> {
         host.restart_agent_with("hold-at=9")?;
         let deploy = self.hosts.deploy(&image, &[])?;
         host.wait_until_held()?;
-        host.cut(Cut::Reset)?;
+        host.cut(cut)?;
         let (code, told) = deploy.rests()?;
         ensure!(code == Some(5) && phases(&told) == ["unknown", "waiting", "waiting"], "{code:?}: {told}");
         host.let_go()?;
         wait::until(wait::PATIENCE, "the redeploy to end", || Ok(host.last_course()?.is_closed()))?;
-        host.heal(Cut::Reset)?;
+        host.heal(cut)?;
         let id = told["deployment_id"].as_str().context("no id")?;
-        let known = wait::eventually(wait::PATIENCE, "what became of it to be known", || {
+        let known = wait::eventually(RETURN, "what became of it to be known", || {
             let told = self.hosts.fleet.ctl(&["status", id, "--json"])?.expect_code(0)?.json()?;
             Ok((phases(&told) == ["done", "waiting", "waiting"]).then_some(told))
         })?;
@@ -249,15 +269,22 @@ fn whatever_goes_wrong_no_node_is_lost_nothing_is_done_twice_and_what_is_told_is
     let is_all = std::env::var_os(ALL).is_some();
     let cases = if is_all { all() } else { some() };
     for case in &cases {
-        let began = std::time::Instant::now();
-        story.play(case).with_context(|| format!("{case:?}"))?;
-        println!("{:.1} s: {case:?}", began.elapsed().as_secs_f64());
+        story.timed(&format!("{case:?}"), |story| story.play(case))?;
     }
-    story.host_is_silent()?;
-    for faults in ["kill-after-commit=1", "kill-before-commit=2"] {
-        let lives = story.coordinator_dies(faults).with_context(|| faults.to_owned())?;
-        println!("{faults}: {lives} lives");
-        ensure!(lives >= 8, "three nodes take more commits than {lives}");
+    let cuts = if is_all { &[Cut::Reset, Cut::Silent, Cut::Cable][..] } else { &[Cut::Reset] };
+    for cut in cuts {
+        story.timed(&format!("late {cut:?}"), |story| story.host_is_late(*cut))?;
+        story.timed(&format!("silent {cut:?}"), |story| story.host_is_silent(*cut))?;
+    }
+    for parallel in if is_all { &["1", "2", "all"][..] } else { &["all"] } {
+        for faults in ["kill-after-commit=1", "kill-before-commit=2"] {
+            story.timed(&format!("{faults}, {parallel} at once"), |story| {
+                let lives = story.coordinator_dies(faults, parallel)?;
+                println!("{lives} lives");
+                ensure!(lives >= 4, "a rollout takes more commits than {lives}");
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }
