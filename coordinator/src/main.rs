@@ -13,6 +13,7 @@ use clap::Parser;
 use redeploy_coordinator::moment::Span;
 use redeploy_coordinator::open_files;
 use redeploy_coordinator::server::{Server, Settings, StartError, admin_token_file, ca_file};
+use redeploy_coordinator::store::Plan;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -117,11 +118,19 @@ fn log(level: LevelFilter) {
 }
 
 async fn serve(args: &Args) -> u8 {
+    let dies = match Plan::ordered(&|name| std::env::var(name).ok()) {
+        Ok(dies) => dies,
+        Err(error) => {
+            eprintln!("redeploy-coordinator: {error}");
+            return USAGE;
+        }
+    };
     let settings = Settings {
         data_dir: args.data_dir.clone(),
         listen: args.listen,
         api_listen: args.api_listen,
         grace: args.grace,
+        dies,
     };
     // Before anything is started, so that a signal during the start is not lost.
     let (mut terminate, mut interrupt) =

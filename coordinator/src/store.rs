@@ -4,6 +4,7 @@
 //! narrow [`Ledger`]; it comes in three flavours: [`Sqlite`], [`Memory`] and [`Failing`]. Must never hold a password
 //! or token as it is.
 
+mod deadly;
 mod failing;
 mod hearing;
 mod inventory;
@@ -18,6 +19,7 @@ mod tests;
 mod tokens;
 mod writing;
 
+pub use deadly::{Deadly, InvalidFault};
 pub use failing::{Failing, Plan};
 pub use hearing::{HostNews, Seen};
 pub use inventory::{HostRow, NodeRow};
