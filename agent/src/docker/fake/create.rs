@@ -49,6 +49,7 @@ impl State {
             was_stopped_by_hand: false,
             looks: 0,
             log: String::new(),
+            witnesses: Vec::new(),
         };
         self.containers.insert(id.clone(), container);
         self.emit(&id, "create");

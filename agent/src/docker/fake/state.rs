@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use super::super::witness::Word;
 use super::super::{ApiVersion, ContainerEvent, Volume};
 use super::images::{Behaviour, Registry, StoredImage, hex};
 use super::{EngineError, broken, refused};
@@ -67,9 +69,16 @@ pub(super) struct FakeContainer {
     /// How often it was inspected since its start.
     pub(super) looks: u32,
     pub(super) log: String,
+    /// Who listens to it.
+    pub(super) witnesses: Vec<mpsc::Sender<Word>>,
 }
 
 impl FakeContainer {
+    /// Whoever listens hears it; a witness who does not keep up misses it.
+    pub(super) fn say(&self, word: impl Fn() -> Word) {
+        self.witnesses.iter().for_each(|witness| drop(witness.try_send(word())));
+    }
+
     pub(super) fn id(&self) -> &str {
         self.raw["Id"].as_str().unwrap_or("")
     }
