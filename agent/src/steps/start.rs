@@ -27,6 +27,11 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Started, StepError> {
     if !plan.outgoing.alive {
         return Ok(Started { at: None });
     }
+    // An earlier process started it: it serves since then, not since now.
+    if incoming.state() == RunState::Running {
+        let since = incoming.started_at().parse().unwrap_or_else(|_| jiff::Timestamp::now());
+        return Ok(Started { at: Some(since) });
+    }
     runner.known.start_ordered = true;
     runner.engine().start(incoming.id()).await?;
     Ok(Started { at: Some(jiff::Timestamp::now()) })
