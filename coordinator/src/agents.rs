@@ -146,7 +146,9 @@ impl Agents {
     /// # Errors
     /// [`NotBrought`]
     pub async fn report(&self, host: &HostId, id: RedeployId, report: &v1::Report) -> Result<(), NotBrought> {
-        self.word(host, id, wire::report(report), Some(report.encode_to_vec())).await
+        self.word(host, id, wire::report(report), Some(report.encode_to_vec())).await?;
+        self.views.tally.report(id, report);
+        Ok(())
     }
 
     async fn word(

@@ -152,6 +152,12 @@ pub fn driver() -> (Driver, Inputs) {
 }
 
 impl Driver {
+    /// Whether the loop still takes anything.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !self.inputs.is_closed()
+    }
+
     /// Brings an input. Waits while the queue is full; `Stopping` when nobody takes it any more.
     ///
     /// # Errors

@@ -175,7 +175,11 @@ impl Deploy {
     /// None does.
     pub fn wait_for_node(&self, phase: &str) -> Result<()> {
         wait::until(wait::PATIENCE, &format!("a node to be {phase}"), || {
-            Ok(self.ctl.stdout_so_far().contains(&format!("\"phase\":\"{phase}\",\"waits_for\"")))
+            let said = self.ctl.stdout_so_far();
+            // The last line may not be whole yet.
+            let states = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let nodes = states.filter_map(|state| state["nodes"].as_array().cloned()).flatten();
+            Ok(nodes.into_iter().any(|node| node["phase"] == phase))
         })
     }
 

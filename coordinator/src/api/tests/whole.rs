@@ -62,12 +62,12 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
     }
 }
 
-struct Whole {
-    room: Room,
+pub(super) struct Whole {
+    pub(super) room: Room,
 }
 
 /// Three hosts with one node each, connected and answering.
-async fn whole(spared: u32) -> Whole {
+pub(super) async fn whole(spared: u32) -> Whole {
     let mut room = room().await;
     let store = room.api.store.clone();
     let (handle, inputs) = driver::driver();
@@ -110,7 +110,7 @@ async fn whole(spared: u32) -> Whole {
 
 impl Whole {
     /// Waits until a deployment comes to rest in this phase.
-    async fn rests(&self, caller: &Caller, id: &str, phase: v1::DeploymentPhase) -> v1::Deployment {
+    pub(super) async fn rests(&self, caller: &Caller, id: &str, phase: v1::DeploymentPhase) -> v1::Deployment {
         let mut changes = self.room.api.views.changes();
         let wait = async {
             loop {
