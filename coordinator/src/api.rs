@@ -52,8 +52,7 @@ pub trait Hosts: Send + Sync {
     fn cut(&self, host: &HostId);
 }
 
-/// The operations. Copies share everything.
-#[derive(Clone)]
+/// The operations.
 pub struct Api {
     /// Everything stored.
     pub store: Sqlite,

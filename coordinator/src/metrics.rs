@@ -174,7 +174,11 @@ impl Tally {
         }
         registry.register("deployments", "Stored deployments by phase", deployments);
         registry.register("nodes", "Nodes by the state of their container", by_state(&census.nodes));
-        registry.register("hosts", "Hosts by state; connected: its agent holds a session", by_state(&census.hosts));
+        registry.register(
+            "hosts",
+            "Hosts by state; connected: its agent holds a session",
+            by_state(&census.hosts),
+        );
         registry.register("requests", "Requests on the operators' port", self.requests.clone());
         registry.register("redeploys", "Reports of agents by how it ended", self.redeploys.clone());
         let unit = || Unit::Seconds;
@@ -220,7 +224,10 @@ mod tests {
         tally.report(RedeployId::generate(), &report("swap", 2000));
         let text = tally.text(&Census::default()).unwrap();
         assert!(text.contains("redeploy_step_duration_seconds_count{step=\"swap\"} 2"), "{text}");
-        assert!(text.contains("redeploy_step_duration_seconds_bucket{le=\"0.25\",step=\"swap\"} 1"), "{text}");
+        assert!(
+            text.contains("redeploy_step_duration_seconds_bucket{le=\"0.25\",step=\"swap\"} 1"),
+            "{text}"
+        );
         assert!(text.contains("redeploy_downtime_seconds_sum{kind=\"redeploy\"} 3.0"), "{text}");
         assert!(text.contains("redeploy_redeploys_total{kind=\"redeploy\",verdict=\"done\"} 2"), "{text}");
         for _ in 0..REMEMBERED + 10 {

@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::Api;
 use super::health::Health;
 use super::web::{self, Unservable};
-use super::Api;
 use crate::door::{Door, Limits};
 use crate::pki::{Authority, PkiError, api_server_config};
 

@@ -66,7 +66,11 @@ impl Problem {
 
     /// An answer that its reader cannot be given.
     pub(super) fn broken() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the coordinator made an answer of another form")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the coordinator made an answer of another form",
+        )
     }
 
     /// Not now.

@@ -38,7 +38,7 @@ impl Hosts for Nobody {
 }
 
 struct Room {
-    api: Api,
+    api: Arc<Api>,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
@@ -78,7 +78,7 @@ async fn room() -> Room {
     tokio::spawn(driver::run(core, inputs, views.clone(), stop.clone()));
     let sealer = Arc::new(Sealer::from_file(&dir.path().join("seal.key")).unwrap());
     let api = Api { store, driver: handle, views, sealer, hosts: Arc::new(Nobody), grace: Span::seconds(30) };
-    Room { api, stop, _dir: dir }
+    Room { api: Arc::new(api), stop, _dir: dir }
 }
 
 impl Room {

@@ -28,6 +28,9 @@ pub(super) const READY: &str = "/readyz";
 /// Counts for Prometheus.
 pub(super) const METRICS: &str = "/metrics";
 
+/// The standard service's name.
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+
 /// The port's services cannot be put together: a defect of this program.
 #[derive(Debug, thiserror::Error)]
 pub enum Unservable {
@@ -44,14 +47,17 @@ pub enum Unservable {
 /// # Errors
 /// [`Unservable`]
 pub(super) fn router(api: &Arc<Api>, health: &Health) -> Result<Router, Unservable> {
-    let service = OperatorServiceServer::new(Operator(api.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let service =
+        OperatorServiceServer::new(Operator(api.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(redeploy_proto::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name(SERVICE_NAME)
         .with_service_name(health::SERVICE)
+        .with_service_name(REFLECTION)
         .build_v1()?;
-    let grpc = tonic::service::Routes::new(service.clone()).add_service(health.service()).add_service(reflection);
+    let grpc =
+        tonic::service::Routes::new(service.clone()).add_service(health.service()).add_service(reflection);
     let (ready, measured, counted) = (api.clone(), api.clone(), api.clone());
     let router = grpc
         .into_axum_router()
@@ -127,6 +133,7 @@ fn route_of(request: &Request) -> String {
     }
     let mut parts = request.uri().path().trim_start_matches('/').splitn(2, '/');
     let (service, call) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let known = json::service(service).is_some_and(|service| service.methods().any(|known| known.name() == call));
+    let known =
+        json::service(service).is_some_and(|service| service.methods().any(|known| known.name() == call));
     if known { call.to_owned() } else { service.to_owned() }
 }

@@ -43,13 +43,33 @@ fn a_deployment_is_written_with_every_field_and_small_words() {
 #[test]
 fn what_breaks_the_form_is_named_with_its_place() {
     for (name, json, expected) in [
-        ("CreateDeploymentRequest", json!({ "tga": "2" }), "`tga` is not known here: there may be idempotency_key,"),
+        (
+            "CreateDeploymentRequest",
+            json!({ "tga": "2" }),
+            "`tga` is not known here: there may be idempotency_key,",
+        ),
         ("CreateDeploymentRequest", json!({ "tag": 2 }), "`tag` must be a text"),
-        ("CreateDeploymentRequest", json!({ "tag": "2", "image": "web:2" }), "`image` cannot stand beside `tag`"),
+        (
+            "CreateDeploymentRequest",
+            json!({ "tag": "2", "image": "web:2" }),
+            "`image` cannot stand beside `tag`",
+        ),
         ("CreateDeploymentRequest", json!({ "target": [] }), "`target` must be an object"),
-        ("CreateDeploymentRequest", json!({ "strategy": { "delay_ms": -1 } }), "`strategy.delay_ms` must be a whole number from 0"),
-        ("CreateDeploymentRequest", json!({ "strategy": { "batches": { "nodes": 1.5 } } }), "`strategy.batches.nodes` must be"),
-        ("CreateDeploymentRequest", json!({ "target": { "node_id": 4_294_967_296_u64 } }), "from 0 to 4294967295"),
+        (
+            "CreateDeploymentRequest",
+            json!({ "strategy": { "delay_ms": -1 } }),
+            "`strategy.delay_ms` must be a whole number from 0",
+        ),
+        (
+            "CreateDeploymentRequest",
+            json!({ "strategy": { "batches": { "nodes": 1.5 } } }),
+            "`strategy.batches.nodes` must be",
+        ),
+        (
+            "CreateDeploymentRequest",
+            json!({ "target": { "node_id": 4_294_967_296_u64 } }),
+            "from 0 to 4294967295",
+        ),
         ("CreateDeploymentRequest", json!({ "on_failure": "panic" }), "one of unspecified, halt, rollback"),
         ("CreateDeploymentRequest", json!({ "on_failure": "HALT" }), "one of unspecified, halt, rollback"),
         ("CreateDeploymentRequest", json!({ "queue": "true" }), "`queue` must be true or false"),
@@ -90,7 +110,11 @@ fn every_message_and_enum_of_the_contract_has_a_form() {
     }
     let text = Value::Object(schemas.into_components()).to_string();
     assert!(!text.contains("base64") && !text.contains("\"number\""), "a type without a form");
-    assert!(text.contains("Ends it") || text.contains("where it is aimed") || text.contains("Unique in the whole platform"));
+    assert!(
+        text.contains("Ends it")
+            || text.contains("where it is aimed")
+            || text.contains("Unique in the whole platform")
+    );
 }
 
 proptest! {

@@ -122,7 +122,8 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`]
     pub async fn answers(&self) -> Result<(), StoreError> {
-        let one: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&self.reader).await;
+        let one: Result<i64, _> =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&self.reader).await;
         one.map(drop).map_err(failed("answer"))
     }
 

@@ -16,7 +16,8 @@ pub(in crate::api) const PATH: &str = "/api/v1/openapi.json";
 /// The whole document.
 pub(in crate::api) fn document() -> Value {
     let requests = json::service(SERVICE_NAME).into_iter();
-    let requests = requests.flat_map(|service| service.methods().map(|call| call.input()).collect::<Vec<_>>());
+    let requests =
+        requests.flat_map(|service| service.methods().map(|call| call.input()).collect::<Vec<_>>());
     let mut schemas = Schemas::new(requests);
     let mut paths = plain();
     for route in ROUTES {
@@ -57,13 +58,17 @@ fn plain() -> Map<String, Value> {
         json!({ "get": { "operationId": id, "summary": summary, "tags": ["service"], "security": [],
                          "responses": responses } })
     };
-    let mut metrics = free("metrics", "Counts for Prometheus; any token may read them", "text/plain", text.clone());
+    let mut metrics =
+        free("metrics", "Counts for Prometheus; any token may read them", "text/plain", text.clone());
     if let Some(get) = metrics["get"].as_object_mut() {
         get.remove("security");
     }
     [
         (HEALTH.to_owned(), free("healthz", "The process serves", "text/plain", text.clone())),
-        (READY.to_owned(), free("readyz", "It can work: the store answers, the driver runs", "text/plain", text)),
+        (
+            READY.to_owned(),
+            free("readyz", "It can work: the store answers, the driver runs", "text/plain", text),
+        ),
         (METRICS.to_owned(), metrics),
         (PATH.to_owned(), free("openapi", "This document", "application/json", json!({ "type": "object" }))),
     ]
@@ -78,8 +83,10 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     let mut responses = json!({ "default": { "$ref": "#/components/responses/Problem" } });
     let (status, answer) = if method.is_server_streaming() {
         let update = schemas.message(&output);
-        let text = format!("Server-sent events. `data` of each without a name: {}; `end`: it is over; `problem`: it broke off.",
-                           update["$ref"].as_str().unwrap_or_default());
+        let text = format!(
+            "Server-sent events. `data` of each without a name: {}; `end`: it is over; `problem`: it broke off.",
+            update["$ref"].as_str().unwrap_or_default()
+        );
         ("200", answer(&text, "text/event-stream", json!({ "type": "string" })))
     } else if output.fields().len() == 0 {
         ("204", json!({ "description": "Done" }))
@@ -122,7 +129,8 @@ fn parameters(route: &Route, input: &MessageDescriptor, schemas: &mut Schemas) -
         if is_in_path || route.verb == Verb::Get {
             let place = if is_in_path { "path" } else { "query" };
             let schema = schemas.field(&field);
-            parameters.push(json!({ "name": field.name(), "in": place, "required": is_in_path, "schema": schema }));
+            parameters
+                .push(json!({ "name": field.name(), "in": place, "required": is_in_path, "schema": schema }));
         }
     }
     let mut header = |name: &str, text: &str| {
@@ -130,7 +138,10 @@ fn parameters(route: &Route, input: &MessageDescriptor, schemas: &mut Schemas) -
         parameters.push(json!({ "name": name, "in": "header", "description": text, "schema": schema }));
     };
     if input.get_field_by_name(IDEMPOTENCY_FIELD).is_some() {
-        header(IDEMPOTENCY_KEY, "The same as `idempotency_key` in the body: with it the request can be repeated safely.");
+        header(
+            IDEMPOTENCY_KEY,
+            "The same as `idempotency_key` in the body: with it the request can be repeated safely.",
+        );
     }
     if let Some(resume) = route.resume {
         header(LAST_EVENT_ID, &format!("The `id` of the last event seen; wins over `{}`.", resume.after));

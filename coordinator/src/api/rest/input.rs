@@ -86,7 +86,8 @@ fn put(
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
     let text = headers.get(name).map(|value| value.to_str());
-    text.transpose().map_err(|_| Problem::invalid(format!("the header {name} has letters that it may not have")))
+    text.transpose()
+        .map_err(|_| Problem::invalid(format!("the header {name} has letters that it may not have")))
 }
 
 /// A body that is not there is an empty object.

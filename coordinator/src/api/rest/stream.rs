@@ -24,11 +24,7 @@ use crate::json;
 /// Less than what proxies wait for.
 const QUIET_MAX: Duration = Duration::from_secs(15);
 
-pub(super) fn events(
-    updates: Streaming<Vec<u8>>,
-    of: MessageDescriptor,
-    resume: Option<Resume>,
-) -> Response {
+pub(super) fn events(updates: Streaming<Vec<u8>>, of: MessageDescriptor, resume: Option<Resume>) -> Response {
     let events = stream::unfold(Some(updates), move |updates| {
         let of = of.clone();
         async move {
