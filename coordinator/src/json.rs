@@ -16,6 +16,7 @@
 
 mod read;
 mod schema;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 pub(crate) use read::{read, scalar};
 pub(crate) use schema::{Schemas, comment};
+pub(crate) use strict::parse;
 pub(crate) use write::object;
 
 /// Every descriptor of the contract. They are compiled in, and a test reads them.
@@ -63,6 +65,12 @@ fn oneof(field: &FieldDescriptor) -> Option<OneofDescriptor> {
 fn word(of: &EnumDescriptor, number: i32) -> String {
     let value = of.get_value(number).unwrap_or_else(|| of.default_value());
     word_of(value.name(), &prefix(of))
+}
+
+/// The words of an enum that say something, by its name in the contract.
+pub(crate) fn words_of(name: &str) -> Vec<String> {
+    let of = POOL.get_enum_by_name(&format!("redeploy.v1.{name}"));
+    of.map(|of| words(&of).split_off(1)).unwrap_or_default()
 }
 
 /// The word in a value's name.

@@ -12,6 +12,9 @@ use tonic::{Code, Status};
 /// The form's name on the wire.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
+/// How gRPC says when to come again, in milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// Seconds, where a handler says "later" and not when.
 const LATER: HeaderValue = HeaderValue::from_static("1");
 
@@ -111,8 +114,8 @@ impl From<Status> for Problem {
     fn from(status: Status) -> Self {
         let (http, code) = http_of(status.code());
         let later = matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let said = status.metadata().get(RETRY_AFTER.as_str()).map(|said| said.as_bytes());
-        let said = said.and_then(|said| HeaderValue::from_bytes(said).ok());
+        let said = status.metadata().get(PUSHBACK).and_then(|ms| ms.to_str().ok()?.parse::<u64>().ok());
+        let said = said.map(|ms| HeaderValue::from(ms.div_ceil(1000)));
         let retry_after = later.then(|| said.unwrap_or(LATER));
         Self { status: http, code, detail: status.message().to_owned(), retry_after }
     }
@@ -151,5 +154,31 @@ pub(super) fn http_of(code: Code) -> (StatusCode, &'static str) {
         Code::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
         Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         Code::DataLoss => (StatusCode::INTERNAL_SERVER_ERROR, "data_loss"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_to_come_again_is_told_when() {
+        let later = |status: Status| {
+            let response = Problem::from(status).into_response();
+            response.headers().get(RETRY_AFTER).map(|later| later.to_str().unwrap().to_owned())
+        };
+        let mut slow = Status::resource_exhausted("too many calls");
+        slow.metadata_mut().insert(PUSHBACK, 1001_u64.into());
+        assert_eq!(later(slow).as_deref(), Some("2"));
+        assert_eq!(later(Status::unavailable("stopping")).as_deref(), Some("1"));
+        assert_eq!(later(Status::not_found("it")), None);
+    }
+
+    #[test]
+    fn every_refusal_is_the_callers_or_ours() {
+        for code in 1..=16 {
+            let (status, word) = http_of(Code::from(code));
+            assert!(status.is_client_error() || status.is_server_error(), "{word}");
+        }
     }
 }

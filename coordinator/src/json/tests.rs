@@ -10,7 +10,7 @@ fn message(name: &str) -> MessageDescriptor {
     POOL.get_message_by_name(&format!("redeploy.v1.{name}")).unwrap()
 }
 
-fn parse(name: &str, json: Value) -> Result<Value, String> {
+fn taken(name: &str, json: Value) -> Result<Value, String> {
     let members = json.as_object().unwrap();
     read(&message(name), members).map(|made| object(&made)).map_err(|mistake| mistake.to_string())
 }
@@ -77,18 +77,32 @@ fn what_breaks_the_form_is_named_with_its_place() {
         ("CreateApiTokenRequest", json!({ "envs": ["shop", 1] }), "`envs.1` must be a text"),
         ("ForgetNodeResponse", json!({ "x": 1 }), "there may be nothing"),
     ] {
-        let mistake = parse(name, json).unwrap_err();
+        let mistake = taken(name, json).unwrap_err();
         assert!(mistake.contains(expected), "{mistake}");
     }
 }
 
 #[test]
 fn null_and_absent_are_not_set() {
-    let read = parse("RedeployOptions", json!({ "use_existing_volumes": null, "pull": "never" })).unwrap();
+    let read = taken("RedeployOptions", json!({ "use_existing_volumes": null, "pull": "never" })).unwrap();
     assert_eq!(read["use_existing_volumes"], Value::Null);
     assert_eq!(read["pull"], "never");
-    let chosen = parse("CreateDeploymentRequest", json!({ "tag": null, "image": "web:2" })).unwrap();
+    let chosen = taken("CreateDeploymentRequest", json!({ "tag": null, "image": "web:2" })).unwrap();
     assert_eq!((chosen.get("tag"), &chosen["image"]), (None, &json!("web:2")));
+}
+
+#[test]
+fn a_name_that_stands_twice_is_refused_at_any_depth() {
+    let all = br#"{"a":[1,-2,1.5,"x",null,true,{"b":{}}]}"#;
+    assert_eq!(parse(all).unwrap(), serde_json::from_slice::<Value>(all).unwrap());
+    for twice in
+        [&br#"{"tag":"1","tag":"1"}"#[..], br#"{"a":[{"b":1,"c":2,"b":3}]}"#, br#"{"a":1,"\u0061":2}"#]
+    {
+        assert!(parse(twice).is_err(), "{}", String::from_utf8_lossy(twice));
+    }
+    assert!(
+        parse(b"{} {}").is_err() && parse(b"").is_err() && parse("{\"a\":".repeat(9999).as_bytes()).is_err()
+    );
 }
 
 /// No word may depend on a prefix that is not there, and nothing may need a type that JSON lacks.

@@ -9,6 +9,7 @@ use super::routes::{self, BASE, ROUTES, Route, Verb};
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::web::{HEALTH, METRICS, READY};
 use crate::json::{self, Schemas};
+use crate::metrics;
 
 /// Where it is served, to anybody.
 pub(in crate::api) const PATH: &str = "/api/v1/openapi.json";
@@ -58,8 +59,12 @@ fn plain() -> Map<String, Value> {
         json!({ "get": { "operationId": id, "summary": summary, "tags": ["service"], "security": [],
                          "responses": responses } })
     };
-    let mut metrics =
-        free("metrics", "Counts for Prometheus; any token may read them", "text/plain", text.clone());
+    let mut metrics = free(
+        "metrics",
+        "Counts for Prometheus; any token may read them",
+        metrics::CONTENT_TYPE,
+        text.clone(),
+    );
     if let Some(get) = metrics["get"].as_object_mut() {
         get.remove("security");
     }

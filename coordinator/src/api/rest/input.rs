@@ -92,6 +92,10 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Pro
 
 /// A body that is not there is an empty object.
 async fn object(parts: &Parts, body: Body) -> Result<Map<String, Value>, Problem> {
+    let said = axum::body::HttpBody::size_hint(&body).lower();
+    if usize::try_from(said).is_ok_and(|said| said > BODY_BYTES_MAX) {
+        return Err(Problem::too_large(BODY_BYTES_MAX));
+    }
     let limited = Limited::new(body, BODY_BYTES_MAX).collect();
     let collected = tokio::time::timeout(BODY_PATIENCE, limited).await.map_err(|_| Problem::too_slow())?;
     let bytes = match collected {
@@ -106,9 +110,10 @@ async fn object(parts: &Parts, body: Body) -> Result<Map<String, Value>, Problem
         return Err(Problem::not_json());
     }
     // The error tells the place, and nothing of what stands there: it may be a password.
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+    let value = json::parse(&bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Problem::invalid(format!("the request's body is not JSON: see line {line}, column {column}"))
+        let rule = "is not JSON, or has a name twice";
+        Problem::invalid(format!("the request's body {rule}: see line {line}, column {column}"))
     })?;
     match value {
         Value::Object(members) => Ok(members),

@@ -123,6 +123,7 @@ async fn what_is_wrong_with_a_request_is_a_problem_that_says_so() {
         (&post, all, "[]", 400, "invalid_argument", "must be a JSON object"),
         (&post, all, "{\"tag\": \n\"secret", 400, "invalid_argument", "line 2"),
         (&post, all, "\u{1}", 400, "invalid_argument", "is not JSON"),
+        (&post, all, "{\"tag\":\"1\",\"tag\":\"2\"}", 400, "invalid_argument", "a name twice"),
         (&post, all, "{}", 400, "invalid_argument", "neither"),
         (&post, all, long.as_str(), 413, "too_large", "262144 bytes at most"),
         (&post, "/api/v1/deployments?x=1", "{}", 400, "invalid_argument", "stands in the query"),

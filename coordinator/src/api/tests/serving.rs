@@ -81,6 +81,9 @@ async fn health_needs_no_token_and_tells_when_the_driver_is_gone() {
         let answer = port.send(plain(path)).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, text));
     }
+    room.api.store.clone().close().await;
+    let said = port.send(plain("/readyz")).await.problem(503, "unavailable");
+    assert!(said.contains("store"), "{said}");
     room.stop.cancel();
     let wait = async {
         while room.api.driver.runs() {
@@ -90,8 +93,6 @@ async fn health_needs_no_token_and_tells_when_the_driver_is_gone() {
     tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     let said = port.send(plain("/readyz")).await.problem(503, "unavailable");
     assert!(said.contains("driver"), "{said}");
-    assert_eq!(port.send(plain("/healthz")).await.status.as_u16(), 200);
-    room.api.store.clone().close().await;
     assert_eq!(port.send(plain("/healthz")).await.status.as_u16(), 200);
 }
 
@@ -120,6 +121,8 @@ async fn metrics_count_without_names_that_strangers_choose() {
         "redeploy_nodes{state=\"absent\"} 2",
         "redeploy_hosts{state=\"connected\"} 3",
         "redeploy_hosts{state=\"lost\"} 1",
+        "redeploy_hosts{state=\"revoked\"} 0",
+        "redeploy_deployments{phase=\"halted\"} 0",
         "redeploy_downtime_seconds_count{kind=\"redeploy\"} 3",
         "redeploy_redeploys_total{kind=\"redeploy\",verdict=\"done\"} 3",
         "redeploy_requests_total{route=\"/api/v1/nodes/{node_id}\",protocol=\"http\",class=\"4xx\"} 1",
@@ -132,6 +135,9 @@ async fn metrics_count_without_names_that_strangers_choose() {
         assert!(!answer.text.contains(secret), "{secret} is in\n{}", answer.text);
     }
     assert!(answer.text.ends_with("# EOF\n"));
+    let documented = crate::api::rest::document::document();
+    let documented = &documented["paths"]["/metrics"]["get"]["responses"]["200"]["content"];
+    assert!(documented[answer.header("content-type")].is_object(), "{documented}");
 }
 
 /// What is no request, on either protocol, ends that connection and nothing else.
