@@ -160,6 +160,12 @@ impl Inputs {
 }
 
 impl Driver {
+    /// Whether the loop still takes anything.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !self.inputs.is_closed()
+    }
+
     /// Brings an input. Waits while the queue is full; `Stopping` when nobody takes it any more.
     ///
     /// # Errors

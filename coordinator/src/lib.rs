@@ -12,6 +12,8 @@ pub mod driver;
 pub mod durable;
 pub mod exchange;
 pub mod ids;
+mod json;
+pub mod metrics;
 pub mod moment;
 pub mod open_files;
 pub mod pki;

@@ -57,7 +57,7 @@ struct Args {
     #[arg(long, value_name = "IP:PORT", env = "REDEPLOY_COORDINATOR_LISTEN", default_value = "0.0.0.0:7443")]
     listen: SocketAddr,
 
-    /// Where operators call: gRPC over TLS, with API tokens
+    /// Where operators call: gRPC and HTTP/JSON over TLS, with API tokens
     #[arg(
         long,
         value_name = "IP:PORT",

@@ -207,6 +207,20 @@ impl<'a> Fleet<'a> {
         Running::spawn(command)
     }
 
+    /// Runs a script of bash with what an operator has in the environment. It stops at the first command that fails.
+    ///
+    /// # Errors
+    /// It does not end. An exit code is no error.
+    pub fn script(&self, script: &str) -> Result<Outcome> {
+        let (_, operators) = self.ports.as_ref().context("no ports")?;
+        let mut command = Command::new("bash");
+        command.env("REDEPLOY_COORDINATOR", operators);
+        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
+        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        command.args(["-euo", "pipefail", "-c", script]);
+        Running::spawn(command)?.wait(PATIENCE)
+    }
+
     /// Starts a deployment that is followed, and gives it with its id.
     ///
     /// # Errors
@@ -236,7 +250,11 @@ impl Deploy {
     /// None does.
     pub fn wait_for_node(&self, phase: &str) -> Result<()> {
         wait::until(wait::PATIENCE, &format!("a node to be {phase}"), || {
-            Ok(self.ctl.stdout_so_far().contains(&format!("\"phase\":\"{phase}\",\"waits_for\"")))
+            let said = self.ctl.stdout_so_far();
+            // The last line may not be whole yet.
+            let states = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let nodes = states.filter_map(|state| state["nodes"].as_array().cloned()).flatten();
+            Ok(nodes.into_iter().any(|node| node["phase"] == phase))
         })
     }
 

@@ -72,6 +72,7 @@ impl Heard {
             }
             Said::Report(id, told) => {
                 let (report, raw) = (wire::report(&told), Some(told.encode_to_vec()));
+                views.tally.report(id, &told);
                 self.tell(Input::Word { host: host.clone(), id, report, raw }, host);
             }
         }

@@ -105,6 +105,27 @@ impl Sqlite {
         Ok(deployments)
     }
 
+    /// How many deployments are in each phase: the phase as JSON, and the number. Of phases that say why, one stands for all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployments_by_phase(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as("SELECT min(json_extract(body, '$.phase')), count(*) FROM deployments GROUP BY phase")
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed("count deployments"))
+    }
+
+    /// Asks for nothing, to see whether the store answers.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        let one: Result<i64, _> =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&self.reader).await;
+        one.map(drop).map_err(failed("answer"))
+    }
+
     /// The ids that begin or end with a text; at most a few.
     ///
     /// # Errors

@@ -71,19 +71,19 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
     }
 }
 
-struct Whole {
-    room: Room,
+pub(super) struct Whole {
+    pub(super) room: Room,
 }
 
 /// Three hosts with one node each, connected and answering.
-async fn whole(spared: u32) -> Whole {
+pub(super) async fn whole(spared: u32) -> Whole {
     let mut room = room().await;
     let store = room.api.store.clone();
     let (handle, inputs) = driver::driver();
     let (down, orders) = mpsc::unbounded_channel();
     let core = Core::load(Arc::new(store.clone()), Arc::new(Carrier { down }), Moment::now()).await.unwrap();
     tokio::spawn(driver::run(core, inputs, room.api.views.clone(), room.stop.clone()));
-    room.api.driver = handle.clone();
+    Arc::get_mut(&mut room.api).unwrap().driver = handle.clone();
     let agents = Agents::new(store.clone(), handle, room.api.views.clone());
     tokio::spawn(answer(agents.clone(), orders, spared));
     for number in 1..=3 {
@@ -122,7 +122,12 @@ async fn whole(spared: u32) -> Whole {
 
 impl Whole {
     /// Waits until a deployment comes to rest in this phase.
-    async fn rests(&self, caller: &Caller, id: &str, phase: v1::DeploymentPhase) -> v1::Deployment {
+    pub(super) async fn rests(
+        &self,
+        caller: &Caller,
+        id: &str,
+        phase: v1::DeploymentPhase,
+    ) -> v1::Deployment {
         let mut changes = self.room.api.views.changes();
         let wait = async {
             loop {
