@@ -48,7 +48,7 @@ fn nodes_are_all_there(hosts: &Hosts<'_>) -> Result<()> {
 }
 
 fn node(host: &Host, part: &Value, told: &Value, images: &Images) -> Result<()> {
-    let image = told["image"].as_str().context("no image was told")?;
+    let image = told["image"]["reference"].as_str().context("no image was told")?;
     let found = host.inspect(NODE)?;
     // An engine with the containerd store has a digest for every image.
     let on = text_at(&found, "/Config/Image")?;

@@ -88,7 +88,7 @@ fn a_group_rolls_over_in_every_order_halts_at_a_broken_image_and_comes_back() ->
     let states = hosts.deploy(&images.broken, &[])?.ended(5)?;
     let halted = states.last().context("nothing was told")?;
     ensure!(phases(halted) == ["failed", "waiting", "waiting"], "{halted}");
-    ensure!(halted["nodes"][0]["verdict"] == "undone", "{halted}");
+    ensure!(halted["nodes"][0]["report"]["verdict"] == "undone", "{halted}");
     for (witness, before) in witnesses.iter().zip(&before).skip(1) {
         witness.is_undisturbed_since(before)?;
     }
