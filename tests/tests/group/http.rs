@@ -42,11 +42,14 @@ fn the_commands_of_the_guide_do_what_it_says() -> Result<()> {
         format!("{container} done, down for "),
         format!("deployment.done {v2} of {env}/cp"),
         "rolling_back".to_owned(),
+        "ready\nredeploy_downtime_seconds_count".to_owned(),
+        "{kind=\"redeploy\"} 1".to_owned(),
+        "{kind=\"revert\"} 1".to_owned(),
     ] {
         ensure!(said.contains(&expected), "no {expected:?} in\n{said}");
     }
     sandbox.wait_until_it_serves(&container)?;
-    let nodes = fleet.script(&format!("{}\napi GET '/nodes?env={env}'", first(&script)))?.expect_code(0)?;
+    let nodes = fleet.script(&format!("{}\napi GET '/api/v1/nodes?env={env}'", first(&script)))?.expect_code(0)?;
     ensure!(nodes.stdout.contains(&format!("\"image\":\"{v1}\"")), "{}", nodes.stdout);
     Ok(())
 }
