@@ -14,7 +14,7 @@ use crate::deployment::Report;
 use crate::driver::{Driver, Input, Refused, SessionId, wire};
 use crate::ids::HostId;
 use crate::moment::Moment;
-use crate::store::{NewEvent, Sqlite, StoreError};
+use crate::store::{LocalReport, NewEvent, Sqlite, StoreError};
 use crate::views::Views;
 
 /// Brings what agents say to whom it concerns.
@@ -136,8 +136,10 @@ impl Agents {
         id: RedeployId,
         preflight: v1::Preflight,
     ) -> Result<(), NotBrought> {
+        let Some(preflight) = self.views.questions.answered(host, id, preflight) else { return Ok(()) };
         let word = wire::preflight(&preflight);
-        self.views.preflight(id, preflight);
+        // The text of a plan is long, and a group may have thousands of nodes.
+        self.views.preflight(id, v1::Preflight { plan_text: String::new(), ..preflight });
         self.word(host, id, word, None).await
     }
 
@@ -146,7 +148,30 @@ impl Agents {
     /// # Errors
     /// [`NotBrought`]
     pub async fn report(&self, host: &HostId, id: RedeployId, report: &v1::Report) -> Result<(), NotBrought> {
+        // Before the driver, which acknowledges it.
+        if report.is_local && self.store.deployment_of(id).await?.is_none() {
+            self.local(host, id, report).await?;
+        }
         self.word(host, id, wire::report(report), Some(report.encode_to_vec())).await
+    }
+
+    /// What a command on a host did becomes an event, and the last redeploy of its node.
+    async fn local(&self, host: &HostId, id: RedeployId, report: &v1::Report) -> Result<(), NotBrought> {
+        let raw = report.encode_to_vec();
+        let event = NewEvent {
+            kind: local_kind(report).to_owned(),
+            host: host.to_string(),
+            redeploy: id.to_string(),
+            by: "agent".to_owned(),
+            text: local_text(report),
+            ..NewEvent::default()
+        };
+        let ended_at = report.ended_at_ms;
+        let local = LocalReport { host, id, container: &report.container, ended_at, raw: &raw };
+        if self.store.add_local_report(&local, event, Moment::now()).await? {
+            self.views.stored();
+        }
+        Ok(())
     }
 
     async fn word(
@@ -158,4 +183,28 @@ impl Agents {
     ) -> Result<(), NotBrought> {
         Ok(self.driver.bring(Input::Word { host: host.clone(), id, report, raw }).await?)
     }
+}
+
+fn local_kind(report: &v1::Report) -> &'static str {
+    match report.kind() {
+        v1::RedeployKind::Revert => "node.local_revert",
+        v1::RedeployKind::Redeploy | v1::RedeployKind::Unspecified => "node.local_redeploy",
+    }
+}
+
+/// For people: what a command on a host did.
+fn local_text(report: &v1::Report) -> String {
+    let failure = report.failure.clone().unwrap_or_default();
+    let how = match report.verdict() {
+        v1::Verdict::Done => "done".to_owned(),
+        v1::Verdict::DoneUntidy => "done, and not tidied up yet".to_owned(),
+        v1::Verdict::Undone => format!("failed and was undone: {}", failure.reason),
+        v1::Verdict::Stuck => {
+            format!("is stuck, a human is needed: {}; its undo: {}", failure.reason, failure.stuck)
+        }
+        v1::Verdict::Refused => format!("refused: {}", report.refusals.join("; ")),
+        v1::Verdict::Unspecified => "ended, and its report does not say how".to_owned(),
+    };
+    let (container, from, to) = (&report.container, &report.from_image, &report.to_image);
+    format!("{container}: a command on its host, from {from} to {to}: {how}")
 }

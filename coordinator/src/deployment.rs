@@ -203,6 +203,9 @@ pub struct Deployment {
     pub phase: Phase,
     /// When it was ordered.
     pub created_at: Moment,
+    /// When it left the queue.
+    #[serde(default)]
+    pub started_at: Option<Moment>,
     /// When it must be over; counted from the start, and anew from each resumption.
     pub deadline: Moment,
     /// When the last node was verified: the delay counts from here.
@@ -211,6 +214,9 @@ pub struct Deployment {
     pub ended_at: Option<Moment>,
     /// Who ordered it.
     pub created_by: String,
+    /// For people: why.
+    #[serde(default)]
+    pub comment: String,
     /// Its nodes, in the order of their ids.
     #[serde(skip)]
     pub nodes: BTreeMap<NodeId, NodePart>,

@@ -7,6 +7,7 @@
 mod failing;
 mod inventory;
 mod ledger;
+mod local;
 mod memory;
 mod open;
 mod reading;
@@ -19,6 +20,7 @@ mod writing;
 pub use failing::{Failing, Plan};
 pub use inventory::{HostRow, NodeRow, Seen};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};
+pub use local::LocalReport;
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};
 pub use reading::{AuditRow, DeploymentFilter, EventRow, OrderRow};

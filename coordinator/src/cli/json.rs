@@ -19,12 +19,16 @@ pub(super) fn deployment(deployment: &v1::Deployment) -> Value {
         "deployment_id": deployment.deployment_id,
         "env": target.env,
         "group": target.group,
+        "node_id": (target.node_id != 0).then_some(target.node_id),
+        "kind": word(deployment.kind().as_str_name(), "REDEPLOY_KIND_"),
         "image": image.reference,
         "digest": image.digest,
         "phase": phase(deployment).replace(' ', "_"),
         "reason": deployment.reason,
         "created_by": deployment.created_by,
+        "comment": deployment.comment,
         "created_at_ms": deployment.created_at_ms,
+        "started_at_ms": deployment.started_at_ms,
         "ended_at_ms": deployment.ended_at_ms,
         "nodes_total": deployment.nodes_total,
         "nodes_done": deployment.nodes_done,
@@ -41,10 +45,127 @@ fn part(node: &v1::DeploymentNode) -> Value {
         "phase": node_phase(node).replace(' ', "_"),
         "waits_for": node.waits_for,
         "step": node.progress.as_ref().map(|progress| &progress.step),
+        "progress": node.progress.as_ref().map(progress),
         "redeploy_id": node.redeploy_id,
         "verdict": node.report.as_ref().map(|report| word(report.verdict().as_str_name(), "VERDICT_").replace(' ', "_")),
         "why": node.report.as_ref().map(why),
         "downtime_ms": node.report.as_ref().and_then(|report| report.downtime_ms),
+    })
+}
+
+fn progress(progress: &v1::Progress) -> Value {
+    json!({
+        "step": progress.step,
+        "is_undoing": progress.is_undoing,
+        "what": progress.what,
+        "done_bytes": progress.done_bytes,
+        "total_bytes": progress.total_bytes,
+        "done_files": progress.done_files,
+    })
+}
+
+/// A report without its lists of files and steps: those are on the host.
+fn report(report: &v1::Report) -> Value {
+    json!({
+        "redeploy_id": report.redeploy_id,
+        "kind": word(report.kind().as_str_name(), "REDEPLOY_KIND_"),
+        "verdict": word(report.verdict().as_str_name(), "VERDICT_").replace(' ', "_"),
+        "is_local": report.is_local,
+        "from_image": report.from_image,
+        "to_image": report.to_image,
+        "digest": report.digest,
+        "began_at_ms": report.began_at_ms,
+        "ended_at_ms": report.ended_at_ms,
+        "downtime_ms": report.downtime_ms,
+        "parked": report.parked,
+        "warnings": report.warnings,
+        "why": why(report),
+    })
+}
+
+pub(super) fn plan(plan: &v1::PlanDeploymentResponse) -> Value {
+    let image = plan.image.clone().unwrap_or_default();
+    let part = |part: &v1::NodePreflight| {
+        json!({
+            "node": part.node.as_ref().map(node),
+            "problem": part.problem,
+            "preflight": part.preflight.as_ref().map(preflight),
+        })
+    };
+    json!({
+        "is_ok": plan.is_ok,
+        "image": image.reference,
+        "digest": image.digest,
+        "nodes": plan.nodes.iter().map(part).collect::<Vec<_>>(),
+    })
+}
+
+fn preflight(preflight: &v1::Preflight) -> Value {
+    json!({
+        "is_ok": preflight.is_ok,
+        "refusals": preflight.refusals,
+        "warnings": preflight.warnings,
+        "image_id": preflight.image_id,
+        "digest": preflight.digest,
+        "lost_paths": preflight.lost_paths,
+        "archive_bytes": preflight.archive_bytes,
+        "plan_text": preflight.plan_text,
+    })
+}
+
+pub(super) fn environment(environment: &v1::Environment) -> Value {
+    json!({ "env": environment.name, "groups": environment.groups.iter().map(group).collect::<Vec<_>>() })
+}
+
+pub(super) fn group(group: &v1::Group) -> Value {
+    json!({
+        "env": group.env,
+        "group": group.name,
+        "nodes": group.nodes,
+        "nodes_running": group.nodes_running,
+        "images": group.images,
+        "open_deployment_id": group.open_deployment_id,
+    })
+}
+
+pub(super) fn event(event: &v1::Event) -> Value {
+    json!({
+        "seq": event.seq,
+        "at_ms": event.at_ms,
+        "kind": event.kind,
+        "env": event.env,
+        "group": event.group,
+        "node_id": (event.node_id != 0).then_some(event.node_id),
+        "host_id": event.host_id,
+        "deployment_id": event.deployment_id,
+        "redeploy_id": event.redeploy_id,
+        "by": event.by,
+        "text": event.text,
+    })
+}
+
+pub(super) fn api_token(token: &v1::ApiToken) -> Value {
+    json!({
+        "token_id": token.token_id,
+        "name": token.name,
+        "role": word(token.role().as_str_name(), "ROLE_"),
+        "envs": token.envs,
+        "created_at_ms": token.created_at_ms,
+        "expires_at_ms": token.expires_at_ms,
+        "last_used_at_ms": token.last_used_at_ms,
+        "is_revoked": token.is_revoked,
+    })
+}
+
+pub(super) fn join_token(token: &v1::JoinToken) -> Value {
+    json!({
+        "token_id": token.token_id,
+        "comment": token.comment,
+        "created_at_ms": token.created_at_ms,
+        "expires_at_ms": token.expires_at_ms,
+        "created_by": token.created_by,
+        "used_by_host_id": token.used_by_host_id,
+        "is_revoked": token.is_revoked,
     })
 }
 
@@ -64,7 +185,13 @@ pub(super) fn node(node: &v1::Node) -> Value {
         "is_present": node.is_present,
         "is_adopted": node.is_adopted,
         "can_revert": container.can_revert,
+        "since_ms": container.since_ms,
+        "cpu_milli": container.cpu_milli,
+        "memory_bytes": container.memory_bytes,
+        "generation": node.generation,
+        "seen_at_ms": node.seen_at_ms,
         "last_redeploy_id": container.last_redeploy_id,
+        "last_redeploy": node.last_redeploy.as_ref().map(report),
     })
 }
 

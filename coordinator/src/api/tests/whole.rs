@@ -24,7 +24,7 @@ impl Link for Carrier {
     }
 }
 
-fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
+pub(super) fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
     let failure = v1::Failure { reason: "verify failed".into(), ..v1::Failure::default() };
     v1::Report {
         redeploy_id: id.into(),
@@ -35,13 +35,25 @@ fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
     }
 }
 
+impl Hosts for Carrier {
+    fn join_token(&self) -> Result<(String, Vec<u8>), Refusal> {
+        Nobody.join_token()
+    }
+
+    fn cut(&self, _: &HostId) {}
+}
+
 /// Answers orders as an agent does; a tag `broken` undoes itself on every node but `spared`.
 async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Down)>, spared: u32) {
     while let Some((host, order)) = orders.recv().await {
         match order {
             Down::Preflight(order) => {
-                let good =
-                    v1::Preflight { is_ok: true, digest: "sha256:1".into(), ..v1::Preflight::default() };
+                let good = v1::Preflight {
+                    is_ok: true,
+                    digest: "sha256:1".into(),
+                    plan_text: format!("asked about {:?}", order.image.unwrap_or_default().digest),
+                    ..v1::Preflight::default()
+                };
                 agents.preflight(&host, order.redeploy_id.parse().unwrap(), good).await.unwrap();
             }
             Down::Redeploy(order) => {
@@ -62,17 +74,20 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
     }
 }
 
-struct Whole {
-    room: Room,
+pub(super) struct Whole {
+    pub(super) room: Room,
+    pub(super) agents: Agents,
 }
 
 /// Three hosts with one node each, connected and answering.
-async fn whole(spared: u32) -> Whole {
+pub(super) async fn whole(spared: u32) -> Whole {
     let mut room = room().await;
     let store = room.api.store.clone();
     let (handle, inputs) = driver::driver();
     let (down, orders) = mpsc::unbounded_channel();
-    let core = Core::load(Arc::new(store.clone()), Arc::new(Carrier { down }), Moment::now()).await.unwrap();
+    let carrier = Arc::new(Carrier { down });
+    room.api.hosts = carrier.clone();
+    let core = Core::load(Arc::new(store.clone()), carrier, Moment::now()).await.unwrap();
     tokio::spawn(driver::run(core, inputs, room.api.views.clone(), room.stop.clone()));
     room.api.driver = handle.clone();
     let agents = Agents::new(store.clone(), handle, room.api.views.clone());
@@ -105,12 +120,17 @@ async fn whole(spared: u32) -> Whole {
         };
         agents.connected(&host, 1, None, &hello, Vec::new()).await.unwrap();
     }
-    Whole { room }
+    Whole { room, agents }
 }
 
 impl Whole {
     /// Waits until a deployment comes to rest in this phase.
-    async fn rests(&self, caller: &Caller, id: &str, phase: v1::DeploymentPhase) -> v1::Deployment {
+    pub(super) async fn rests(
+        &self,
+        caller: &Caller,
+        id: &str,
+        phase: v1::DeploymentPhase,
+    ) -> v1::Deployment {
         let mut changes = self.room.api.views.changes();
         let wait = async {
             loop {

@@ -203,10 +203,12 @@ impl World {
             fixed: BTreeMap::new(),
             phase: Phase::Queued,
             created_at: Moment(self.now),
+            started_at: None,
             deadline: Moment(self.now),
             last_verified: None,
             ended_at: None,
             created_by: "sim".into(),
+            comment: String::new(),
             nodes: parts.map(|part| (part.node, part)).collect(),
         };
         self.allowed = deployment.allowed_down();
