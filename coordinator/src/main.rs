@@ -187,8 +187,12 @@ async fn serve(args: &Args) -> u8 {
 fn tell(settings: &Settings, server: &Server) {
     let (agents, operators) = (server.agents(), server.operators());
     let (token, ca) = (admin_token_file(&settings.data_dir), ca_file(&settings.data_dir));
-    let lines =
-        format!("agents {agents}\noperators {operators}\nca {}\ntoken {}\n", ca.display(), token.display());
+    // What `redeployctl login --ca-fingerprint` wants.
+    let fingerprint: String = server.ca_fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (ca, token) = (ca.display(), token.display());
+    let lines = format!(
+        "agents {agents}\noperators {operators}\nca {ca}\nfingerprint {fingerprint}\ntoken {token}\n"
+    );
     let mut out = std::io::stdout().lock();
     // Nobody has to read it.
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());

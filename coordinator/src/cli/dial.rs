@@ -88,7 +88,12 @@ impl Target {
         let ca = match (&global.ca, &context) {
             (Some(path), _) => certificates(path)?,
             (None, Some(context)) => context.ca.clone(),
-            (None, None) => certificates(Path::new(DEFAULT_CA))?,
+            (None, None) => std::fs::read_to_string(DEFAULT_CA).map_err(|_| {
+                let why = format!(
+                    "no coordinator is known: `redeployctl login`, or give --ca; {DEFAULT_CA} is not there"
+                );
+                Stop::usage(why)
+            })?,
         };
         let coordinator = global.coordinator.clone().or_else(|| Some(context.as_ref()?.coordinator.clone()));
         let token = given_token(global)?.or_else(|| Some(context.as_ref()?.token.clone()));
