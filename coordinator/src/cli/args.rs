@@ -78,6 +78,15 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    #[command(flatten)]
+    Ask(Ask),
+    #[command(flatten)]
+    Local(Local),
+}
+
+/// What a coordinator is asked, or told to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Ask {
     /// Bring a node group to an image, node by node
     ///
     /// Every node is checked before the first is touched. The first failure halts: nodes at work finish, no other
@@ -118,13 +127,18 @@ pub(super) enum Verb {
     /// API tokens
     #[command(subcommand)]
     Token(TokenVerb),
+    /// Who the token belongs to, and what it allows
+    Whoami,
+}
+
+/// What needs no coordinator, or has another way to it.
+#[derive(Debug, Subcommand)]
+pub(super) enum Local {
     /// Try a coordinator's address and token, and keep them as a context
     ///
     /// The token is read from --token-file, REDEPLOY_TOKEN, or else from stdin, without showing it. It is kept with the
     /// CA's certificate in ~/.config/redeploy/contexts.toml (XDG_CONFIG_HOME is respected), readable by you alone.
     Login(LoginArgs),
-    /// Who the token belongs to, and what it allows
-    Whoami,
     /// Coordinators that `login` knows
     #[command(subcommand)]
     Context(ContextVerb),

@@ -150,7 +150,8 @@ mod tests {
     fn add(shelf: &Shelf, name: &str) {
         let added = shelf.change(|all| {
             all.current = Some(name.to_owned());
-            Ok(drop(all.contexts.insert(name.to_owned(), context("rda_1"))))
+            all.contexts.insert(name.to_owned(), context("rda_1"));
+            Ok(())
         });
         added.unwrap();
     }

@@ -221,7 +221,8 @@ mod tests {
         let context = Context { coordinator: "c:1".into(), ca: "CA".into(), token: "rda_c".into() };
         let added = shelf.change(|all| {
             all.current = Some("c".into());
-            Ok(drop(all.contexts.insert("c".into(), context)))
+            all.contexts.insert("c".into(), context);
+            Ok(())
         });
         added.unwrap();
         let of = |global: &Global| Target::of(global, Some(&shelf));

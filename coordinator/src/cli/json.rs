@@ -83,7 +83,7 @@ fn report(report: &v1::Report) -> Value {
     })
 }
 
-pub(super) fn plan(plan: &v1::PlanDeploymentResponse) -> Value {
+pub(super) fn plan(plan: &v1::PlanDeploymentResponse, open_deployment_id: &str) -> Value {
     let image = plan.image.clone().unwrap_or_default();
     let part = |part: &v1::NodePreflight| {
         json!({
@@ -96,6 +96,7 @@ pub(super) fn plan(plan: &v1::PlanDeploymentResponse) -> Value {
         "is_ok": plan.is_ok,
         "image": image.reference,
         "digest": image.digest,
+        "open_deployment_id": open_deployment_id,
         "nodes": plan.nodes.iter().map(part).collect::<Vec<_>>(),
     })
 }

@@ -4,11 +4,11 @@ use redeploy_proto::v1;
 use tonic::Request;
 
 use super::args::{Output, PlanArgs};
-use super::dial::{ANSWER, Coordinator};
+use super::dial::{ANSWER, Coordinator, ask};
 use super::exit::{Exit, Stop};
 use super::json;
 use super::request::{self, Password};
-use super::text::say;
+use super::text::{say, short};
 use super::units::{count, size};
 
 /// Paths named for one node, unless its whole plan is shown.
@@ -26,11 +26,29 @@ pub(super) async fn plan(
     let planned = at.client().plan_deployment(request).await;
     // Nothing is begun by it, so a lost answer leaves no doubt.
     let planned = planned.map_err(|status| Stop::refused(status.message()))?.into_inner();
+    let open = open_deployment(at, &planned).await?;
     match output {
-        Output::Json => json::line(&json::plan(&planned)),
-        Output::Table => lines(&planned, full).iter().for_each(|line| say(line)),
+        Output::Json => json::line(&json::plan(&planned, &open)),
+        Output::Table => {
+            lines(&planned, full).iter().for_each(|line| say(line));
+            if !open.is_empty() {
+                let id = short(&open);
+                say(&format!(
+                    "deployment {id} of this group is not over: another one waits for it with --queue"
+                ));
+            }
+        }
     }
     Ok(if planned.is_ok { Exit::Done } else { Exit::Refused })
+}
+
+/// What holds the group now; empty if nothing does.
+async fn open_deployment(at: &Coordinator, plan: &v1::PlanDeploymentResponse) -> Result<String, Stop> {
+    let Some(node) = plan.nodes.first().and_then(|node| node.node.clone()) else { return Ok(String::new()) };
+    let request = v1::ListGroupsRequest { env: node.env };
+    let groups = at.client().list_groups(ask(request)).await?.into_inner().groups;
+    let group = groups.into_iter().find(|group| group.name == node.group);
+    Ok(group.map(|group| group.open_deployment_id).unwrap_or_default())
 }
 
 fn lines(plan: &v1::PlanDeploymentResponse, full: bool) -> Vec<String> {

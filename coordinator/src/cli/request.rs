@@ -7,7 +7,7 @@ use redeploy_proto::v1::create_deployment_request::To;
 use uuid::Uuid;
 
 use super::args::{
-    DeployArgs, LoginUser, OnFailure, Parallel, PlanArgs, Pull, RevertArgs, Verb, Volumes, What,
+    Ask, DeployArgs, LoginUser, OnFailure, Parallel, PlanArgs, Pull, RevertArgs, Volumes, What,
 };
 use super::exit::Stop;
 use super::login::secret;
@@ -16,31 +16,27 @@ use super::login::secret;
 pub(super) struct Password(String);
 
 /// The password of a registry login, if one was asked for.
-pub(super) fn secret_of(verb: &Verb) -> Result<Option<Password>, Stop> {
+pub(super) fn secret_of(ask: &Ask) -> Result<Option<Password>, Stop> {
     let read =
         |login: &LoginUser| login.password_stdin.then(|| secret("Password: ").map(Password)).transpose();
-    match verb {
-        Verb::Deploy(args) => read(&args.what.login),
-        Verb::Plan(args) => read(&args.what.login),
-        Verb::Status(_)
-        | Verb::History(_)
-        | Verb::Halt(_)
-        | Verb::Resume(_)
-        | Verb::RetryFailed(_)
-        | Verb::Cancel(_)
-        | Verb::Rollback(_)
-        | Verb::Revert(_)
-        | Verb::Env(_)
-        | Verb::Group(_)
-        | Verb::Node(_)
-        | Verb::Host(_)
-        | Verb::Events(_)
-        | Verb::Token(_)
-        | Verb::Login(_)
-        | Verb::Whoami
-        | Verb::Context(_)
-        | Verb::Completions { .. }
-        | Verb::Man { .. } => Ok(None),
+    match ask {
+        Ask::Deploy(args) => read(&args.what.login),
+        Ask::Plan(args) => read(&args.what.login),
+        Ask::Status(_)
+        | Ask::History(_)
+        | Ask::Halt(_)
+        | Ask::Resume(_)
+        | Ask::RetryFailed(_)
+        | Ask::Cancel(_)
+        | Ask::Rollback(_)
+        | Ask::Revert(_)
+        | Ask::Env(_)
+        | Ask::Group(_)
+        | Ask::Node(_)
+        | Ask::Host(_)
+        | Ask::Events(_)
+        | Ask::Token(_)
+        | Ask::Whoami => Ok(None),
     }
 }
 
@@ -119,4 +115,49 @@ pub(super) fn revert(args: RevertArgs) -> v1::RevertNodeRequest {
 /// Milliseconds of a span.
 pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Verb};
+
+    fn asked(words: &[&str]) -> Ask {
+        let words = std::iter::once(&"redeployctl").chain(words);
+        match Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).verb {
+            Verb::Ask(ask) => ask,
+            Verb::Local(_) => panic!("it asks nobody"),
+        }
+    }
+
+    #[test]
+    fn a_deploy_asks_for_what_was_said_and_for_nothing_else() {
+        let words =
+            ["deploy", "--env", "shop", "--group", "cp", "--tag", "2", "--parallel", "25%", "--delay", "30s"];
+        let more =
+            ["--login-user", "u", "--password-stdin", "--skip-reinstall", "--use-existing-volumes=false"];
+        let Ask::Deploy(args) = asked(&[&words[..], &more].concat()) else { panic!("another command") };
+        let request = deploy(*args, Some(Password("pa55word".into())));
+        let login = request.login.unwrap();
+        assert_eq!((login.user.as_str(), login.password.as_str()), ("u", "pa55word"));
+        let strategy = request.strategy.unwrap();
+        let percent = v1::batches::Size::Percent(25);
+        let batches = v1::strategy::Kind::Batches(v1::Batches { size: Some(percent) });
+        assert_eq!((strategy.kind, strategy.delay_ms), (Some(batches), 30_000));
+        let options = request.options.unwrap();
+        assert!(options.skip_reinstall && options.use_existing_volumes == Some(false));
+        assert_eq!(options.archive_binds, None);
+        assert_eq!(request.to, Some(To::Tag("2".into())));
+
+        let Ask::Deploy(args) = asked(&words) else { panic!("another command") };
+        assert_eq!(secret_of(&Ask::Deploy(args)).unwrap_or_else(|_| panic!()).map(|_| ()), None);
+        let Ask::Plan(args) = asked(&["plan", "--node", "3", "--image", "web:2"]) else {
+            panic!("another command")
+        };
+        let request = plan(*args, None);
+        assert_eq!((request.target.unwrap().node_id, request.login), (3, None));
+        assert!(request.idempotency_key.is_empty() && request.deadline_ms == 600_000);
+    }
 }

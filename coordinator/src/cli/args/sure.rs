@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use clap::Args;
 
-use super::{ContextVerb, HostVerb, NodeVerb, TokenVerb, Verb};
+use super::{Ask, ContextVerb, HostVerb, Local, NodeVerb, TokenVerb, Verb};
 use crate::cli::exit::Stop;
 
 #[derive(Debug, Args)]
@@ -23,6 +23,23 @@ impl Verb {
         Ok(self)
     }
 
+    fn question(&self) -> Option<(&Sure, String)> {
+        match self {
+            Self::Ask(ask) => ask.question(),
+            Self::Local(Local::Context(ContextVerb::Remove(args))) => {
+                Some((&args.sure, format!("Forget context {} and its token?", args.name)))
+            }
+            Self::Local(
+                Local::Context(ContextVerb::List | ContextVerb::Use { .. })
+                | Local::Login(_)
+                | Local::Completions { .. }
+                | Local::Man { .. },
+            ) => None,
+        }
+    }
+}
+
+impl Ask {
     fn question(&self) -> Option<(&Sure, String)> {
         let of = |sure, question| Some((sure, question));
         match self {
@@ -43,9 +60,6 @@ impl Verb {
             Self::Token(TokenVerb::Revoke(args)) => {
                 of(&args.sure, format!("Revoke API token {}?", args.token))
             }
-            Self::Context(ContextVerb::Remove(args)) => {
-                of(&args.sure, format!("Forget context {} and its token?", args.name))
-            }
             Self::Deploy(_)
             | Self::Plan(_)
             | Self::Status(_)
@@ -59,11 +73,7 @@ impl Verb {
             | Self::Host(HostVerb::List | HostVerb::Show { .. } | HostVerb::Token(_) | HostVerb::Tokens)
             | Self::Events(_)
             | Self::Token(TokenVerb::Create(_) | TokenVerb::List)
-            | Self::Login(_)
-            | Self::Whoami
-            | Self::Context(ContextVerb::List | ContextVerb::Use { .. })
-            | Self::Completions { .. }
-            | Self::Man { .. } => None,
+            | Self::Whoami => None,
         }
     }
 }
