@@ -8,10 +8,13 @@
 mod auth;
 mod census;
 mod create;
+mod events;
 mod health;
+mod images;
 mod inventory;
 mod listen;
 mod names;
+mod plan;
 mod problem;
 mod refusal;
 mod rest;
@@ -27,8 +30,8 @@ use std::sync::Arc;
 use redeploy_proto::v1;
 
 use crate::deployment::Command;
-use crate::driver::Driver;
-use crate::ids::{DeploymentId, HostId};
+use crate::driver::{Driver, Link};
+use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
 use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
 use crate::views::Views;
@@ -40,8 +43,8 @@ pub use rest::UnknownCall;
 pub use service::Operator;
 pub use web::Unservable;
 
-/// What the API needs of the agents' side.
-pub trait Hosts: Send + Sync {
+/// What the API needs of the agents' side. As a [`Link`] it takes the questions of a plan.
+pub trait Hosts: Link {
     /// A join token's text, and the hash to store.
     ///
     /// # Errors
@@ -134,11 +137,16 @@ impl Api {
         let filter = DeploymentFilter {
             env: refusal::optional(&request.env)?,
             group: refusal::optional(&request.group)?,
+            node: (request.node_id != 0).then_some(NodeId(request.node_id)),
             only_open: request.only_open,
             before: refusal::optional(&request.page_token)?,
             limit,
         };
         let found = self.store.deployments(&filter).await?;
+        // A group whose nodes are gone still has a history.
+        if found.is_empty() && filter.before.is_none() {
+            self.check_names(request).await?;
+        }
         let last = found.last().map(|last| last.id.to_string()).unwrap_or_default();
         let is_full = found.len() == usize::try_from(limit).unwrap_or(usize::MAX);
         let deployments =
@@ -147,6 +155,17 @@ impl Api {
             deployments: deployments.collect(),
             next_page_token: if is_full { last } else { String::new() },
         })
+    }
+
+    async fn check_names(&self, request: &v1::ListDeploymentsRequest) -> Result<(), Refusal> {
+        let nodes = self.store.nodes().await?;
+        names::check(&nodes, &request.env, &request.group)?;
+        let id = request.node_id;
+        if id == 0 || nodes.iter().any(|node| node.node_id == id) {
+            return Ok(());
+        }
+        let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
+        Err(Refusal::Missing(names::missing_node(id, nearest)))
     }
 
     /// Halt, resume, retry, cancel, rollback.

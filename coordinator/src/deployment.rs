@@ -62,6 +62,9 @@ pub struct Deployment {
     pub phase: Phase,
     /// When it was ordered.
     pub created_at: Moment,
+    /// When it left the queue.
+    #[serde(default)]
+    pub started_at: Option<Moment>,
     /// When it must be over; counted from the start, and anew from each resumption.
     pub deadline: Moment,
     /// When the last node was verified: the delay counts from here.
@@ -70,6 +73,9 @@ pub struct Deployment {
     pub ended_at: Option<Moment>,
     /// Who ordered it.
     pub created_by: String,
+    /// For people: why.
+    #[serde(default)]
+    pub comment: String,
     /// Its nodes, in the order of their ids.
     #[serde(skip)]
     pub nodes: Nodes,
@@ -122,10 +128,12 @@ impl Deployment {
             fixed: self.fixed.clone(),
             phase: self.phase.clone(),
             created_at: self.created_at,
+            started_at: self.started_at,
             deadline: self.deadline,
             last_verified: self.last_verified,
             ended_at: self.ended_at,
             created_by: self.created_by.clone(),
+            comment: self.comment.clone(),
             nodes: Nodes::default(),
         }
     }

@@ -25,7 +25,7 @@ use crate::store::{Ledger, NewDeployment, StoreError};
 use crate::views::Views;
 
 pub use self::core::Core;
-pub use order::{Login, Order, OrderKind};
+pub use order::{Image, Login, Order, OrderKind};
 
 /// How many inputs may wait. Who brings more waits with them.
 const QUEUE: usize = 1024;

@@ -57,7 +57,9 @@ fn heard(manner: Manner, again: bool) -> &'static str {
     match (manner, again) {
         (Manner::GoBack, false) => "stopping: putting everything back…",
         (Manner::StopServing, false) => "stopping: what is under way is put back…",
-        (Manner::GoBack | Manner::StopServing, true) => "already stopping; what has begun is ended properly, please wait",
+        (Manner::GoBack | Manner::StopServing, true) => {
+            "already stopping; what has begun is ended properly, please wait"
+        }
         (Manner::GoOn, _) => "this cannot be stopped half way, please wait",
     }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use prost::Message;
 use redeploy_proto::v1;
 
+use super::local::Local;
 use crate::deployment::Report;
 use crate::driver::{Input, wire};
 use crate::ids::HostId;
@@ -21,6 +22,8 @@ use crate::views::Views;
 pub struct Heard {
     /// To be stored, before the inputs are taken.
     pub news: BTreeMap<HostId, HostNews>,
+    /// What commands on hosts did; to be stored as well.
+    pub locals: Vec<Local>,
     /// In the order in which they were said, each with its host.
     pub inputs: Vec<(HostId, Input)>,
 }
@@ -66,13 +69,18 @@ impl Heard {
             }
             Said::Progress(id, progress) => views.progress(id, progress),
             Said::Preflight(id, preflight) => {
+                let Some(preflight) = views.questions.answered(&host, id, *preflight) else { return };
                 let report = wire::preflight(&preflight);
-                views.preflight(id, *preflight);
+                // The text of a plan is long, and a group may have thousands of nodes.
+                views.preflight(id, v1::Preflight { plan_text: String::new(), ..preflight });
                 self.tell(Input::Word { host: host.clone(), id, report, raw: None }, host);
             }
             Said::Report(id, told) => {
                 let (report, raw) = (wire::report(&told), Some(told.encode_to_vec()));
                 views.tally.report(id, &told);
+                if told.is_local {
+                    self.locals.push(Local { host: host.clone(), id, report: told });
+                }
                 self.tell(Input::Word { host: host.clone(), id, report, raw }, host);
             }
         }

@@ -15,7 +15,7 @@ impl Api {
         host_id.parse().is_ok_and(|host: HostId| self.views.is_connected(&host))
     }
 
-    fn show_node(&self, row: &NodeRow, hosts: &HashMap<String, HostRow>) -> v1::Node {
+    pub(super) fn show_node(&self, row: &NodeRow, hosts: &HashMap<String, HostRow>) -> v1::Node {
         let facts = row.facts.as_deref().and_then(|bytes| v1::ContainerFacts::decode(bytes).ok());
         v1::Node {
             node_id: row.node_id,
@@ -31,10 +31,11 @@ impl Api {
             is_present: row.present && self.is_connected(&row.host_id),
             is_adopted: row.adopted,
             generation: row.generation.unsigned_abs(),
+            last_redeploy: None,
         }
     }
 
-    async fn hosts_by_id(&self) -> Result<HashMap<String, HostRow>, Refusal> {
+    pub(super) async fn hosts_by_id(&self) -> Result<HashMap<String, HostRow>, Refusal> {
         Ok(self.store.hosts().await?.into_iter().map(|host| (host.host_id.clone(), host)).collect())
     }
 
@@ -46,11 +47,14 @@ impl Api {
         caller.may_look()?;
         let hosts = self.hosts_by_id().await?;
         let rows = self.store.nodes().await?;
+        names::check(&rows, &request.env, &request.group)?;
+        let host_id = match request.host_id.as_str() {
+            "" => String::new(),
+            host => self.host_row(host).await?.host_id,
+        };
         let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
         let rows = rows.iter().filter(|row| {
-            fits(&request.env, &row.env)
-                && fits(&request.group, &row.grp)
-                && fits(&request.host_id, &row.host_id)
+            fits(&request.env, &row.env) && fits(&request.group, &row.grp) && fits(&host_id, &row.host_id)
         });
         Ok(v1::ListNodesResponse { nodes: rows.map(|row| self.show_node(row, &hosts)).collect() })
     }
@@ -58,11 +62,15 @@ impl Api {
     pub(super) async fn get_node(&self, caller: &Caller, id: u32) -> Result<v1::Node, Refusal> {
         caller.may_look()?;
         let Some(row) = self.store.node(NodeId(id)).await? else {
-            return Err(Refusal::Missing(format!("there is no node {id}: `redeployctl node list` has them")));
+            let rows = self.store.nodes().await?;
+            let nearest = rows.iter().map(|row| row.node_id).min_by_key(|other| other.abs_diff(id));
+            return Err(Refusal::Missing(names::missing_node(id, nearest)));
         };
         let host = self.store.host(&refusal::required(&row.host_id)?).await?;
         let hosts = host.map(|host| (host.host_id.clone(), host)).into_iter().collect();
-        Ok(self.show_node(&row, &hosts))
+        let last = self.store.last_report(NodeId(id), &row.host_id, &row.container).await?;
+        let last_redeploy = last.and_then(|bytes| v1::Report::decode(bytes.as_slice()).ok());
+        Ok(v1::Node { last_redeploy, ..self.show_node(&row, &hosts) })
     }
 
     pub(super) async fn adopt(
@@ -90,6 +98,7 @@ impl Api {
 
     async fn groups(&self, env: &str) -> Result<Vec<v1::Group>, Refusal> {
         let rows = self.store.nodes().await?;
+        names::check(&rows, env, "")?;
         let mut groups: BTreeMap<(String, String), Vec<&NodeRow>> = BTreeMap::new();
         for row in rows.iter().filter(|row| env.is_empty() || row.env == env) {
             groups.entry((row.env.clone(), row.grp.clone())).or_default().push(row);

@@ -1,5 +1,6 @@
 //! The handlers, on a real store and a running driver whose agents never answer.
 
+mod asking;
 mod document;
 mod rest;
 mod serving;
@@ -168,7 +169,7 @@ async fn bad_requests_are_refused_with_the_rule_or_the_nearest_name() {
         (deploy("shpo", "cp", "2"), "the nearest is \"shop\""),
         (deploy("shop", "pc", "2"), "the nearest is \"cp\""),
         (deploy("shop", "", "2"), "neither was given"),
-        (deploy("shop", "cp", "2 3"), "is not an image"),
+        (deploy("shop", "cp", "2 3"), "is not a tag: a tag has 1 to 128"),
         (deploy("shop", "cp", "web:2"), "more than a tag"),
         (with(batch(0)), "1 to 2 nodes"),
         (with(batch(3)), "1 to 2 nodes"),

@@ -52,10 +52,12 @@ fn deployment(nodes: u32, phase: Phase, state: &NodeState) -> Deployment {
         fixed: BTreeMap::new(),
         phase,
         created_at: T0,
+        started_at: None,
         deadline: T0.after(Span::minutes(75)),
         last_verified: None,
         ended_at: None,
         created_by: "test".into(),
+        comment: String::new(),
         nodes: (1..=nodes).map(|number| part(number, state.clone())).collect(),
     }
 }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 
 use super::{Idempotency, Sqlite, StoreError, failed};
 use crate::deployment::Deployment;
-use crate::ids::{DeploymentId, EnvName, GroupName};
+use crate::ids::{DeploymentId, EnvName, GroupName, NodeId};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -71,6 +71,8 @@ pub struct DeploymentFilter {
     pub env: Option<EnvName>,
     /// Of this group.
     pub group: Option<GroupName>,
+    /// That this node is part of.
+    pub node: Option<NodeId>,
     /// Not over.
     pub only_open: bool,
     /// Older than this one.
@@ -88,12 +90,15 @@ impl Sqlite {
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT body FROM deployments WHERE ($1 IS NULL OR env = $1) AND ($2 IS NULL OR grp = $2) \
              AND ($3 = 0 OR is_open = 1) AND ($4 IS NULL OR deployment_id < $4) \
-             ORDER BY deployment_id DESC LIMIT $5",
+             AND ($5 IS NULL OR EXISTS (SELECT 1 FROM deployment_nodes AS part \
+             WHERE part.deployment_id = deployments.deployment_id AND part.node_id = $5)) \
+             ORDER BY deployment_id DESC LIMIT $6",
         )
         .bind(filter.env.as_ref().map(EnvName::as_str))
         .bind(filter.group.as_ref().map(GroupName::as_str))
         .bind(filter.only_open)
         .bind(filter.before.map(|id| id.to_string()))
+        .bind(filter.node.map(|node| i64::from(node.0)))
         .bind(i64::from(filter.limit))
         .fetch_all(&self.reader)
         .await
@@ -221,6 +226,32 @@ impl Sqlite {
         .fetch_all(&self.reader)
         .await
         .map_err(failed("read events"))
+    }
+
+    /// The newest events after a number, oldest of them first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn newest_events(
+        &self,
+        after: u64,
+        env: &str,
+        deployment: &str,
+        count: u32,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let mut rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
+             ORDER BY seq DESC LIMIT $4",
+        )
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(env)
+        .bind(deployment)
+        .bind(i64::from(count))
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("read events"))?;
+        rows.reverse();
+        Ok(rows)
     }
 
     /// Writes a line into the audit log.

@@ -65,10 +65,12 @@ fn deployment(phase: Phase) -> Deployment {
         fixed: BTreeMap::new(),
         phase,
         created_at: NOW,
+        started_at: None,
         deadline: NOW,
         last_verified: None,
         ended_at: None,
         created_by: "ann".into(),
+        comment: String::new(),
         nodes: [part].into_iter().collect(),
     }
 }

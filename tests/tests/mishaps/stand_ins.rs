@@ -151,7 +151,8 @@ async fn a_parked_container_that_the_engine_cannot_remove_is_left_with_a_note_an
     assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
     let dead = room.engine.container(&id).await.unwrap().unwrap();
     assert_eq!((dead.state(), dead.name()), (RunState::Dead, first.as_str()));
-    let is_told = |report: &Report| report.warnings.iter().any(|told| told.contains(&first) && told.contains("dead"));
+    let is_told =
+        |report: &Report| report.warnings.iter().any(|told| told.contains(&first) && told.contains("dead"));
     assert!(is_told(&report), "{:?}", report.warnings);
 
     // It is no way back, and does not take the place of one.

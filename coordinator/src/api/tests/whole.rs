@@ -25,7 +25,7 @@ impl Link for Carrier {
     }
 }
 
-fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
+pub(super) fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
     let failure = v1::Failure { reason: "verify failed".into(), ..v1::Failure::default() };
     v1::Report {
         redeploy_id: id.into(),
@@ -36,7 +36,15 @@ fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
     }
 }
 
-async fn say(agents: &Agents, host: &HostId, said: Said) {
+impl Hosts for Carrier {
+    fn join_token(&self) -> Result<(String, Vec<u8>), Refusal> {
+        Nobody.join_token()
+    }
+
+    fn cut(&self, _: &HostId) {}
+}
+
+pub(super) async fn say(agents: &Agents, host: &HostId, said: Said) {
     let lost = agents.bring(vec![Event::Said { host: host.clone(), said }]).await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
 }
@@ -46,8 +54,12 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
     while let Some((host, order)) = orders.recv().await {
         match order {
             Down::Preflight(order) => {
-                let good =
-                    v1::Preflight { is_ok: true, digest: "sha256:1".into(), ..v1::Preflight::default() };
+                let good = v1::Preflight {
+                    is_ok: true,
+                    digest: "sha256:1".into(),
+                    plan_text: format!("asked about {:?}", order.image.unwrap_or_default().digest),
+                    ..v1::Preflight::default()
+                };
                 let id = order.redeploy_id.parse().unwrap();
                 say(&agents, &host, Said::Preflight(id, Box::new(good))).await;
             }
@@ -73,6 +85,7 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
 
 pub(super) struct Whole {
     pub(super) room: Room,
+    pub(super) agents: Agents,
 }
 
 /// Three hosts with one node each, connected and answering.
@@ -81,7 +94,9 @@ pub(super) async fn whole(spared: u32) -> Whole {
     let store = room.api.store.clone();
     let (handle, inputs) = driver::driver();
     let (down, orders) = mpsc::unbounded_channel();
-    let core = Core::load(Arc::new(store.clone()), Arc::new(Carrier { down }), Moment::now()).await.unwrap();
+    let carrier = Arc::new(Carrier { down });
+    Arc::get_mut(&mut room.api).unwrap().hosts = carrier.clone();
+    let core = Core::load(Arc::new(store.clone()), carrier, Moment::now()).await.unwrap();
     tokio::spawn(driver::run(core, inputs, room.api.views.clone(), room.stop.clone()));
     Arc::get_mut(&mut room.api).unwrap().driver = handle.clone();
     let agents = Agents::new(store.clone(), handle, room.api.views.clone());
@@ -117,7 +132,7 @@ pub(super) async fn whole(spared: u32) -> Whole {
             Event::Connected { host, session, address: None, hello: Box::new(hello), open: Vec::new() };
         assert!(agents.bring(vec![connected]).await.unwrap().is_empty());
     }
-    Whole { room }
+    Whole { room, agents }
 }
 
 impl Whole {

@@ -88,10 +88,12 @@ pub(super) fn deployment(world: &mut World) -> Deployment {
         fixed: BTreeMap::new(),
         phase: Phase::Queued,
         created_at: Moment(world.now),
+        started_at: None,
         deadline: Moment(world.now),
         last_verified: None,
         ended_at: None,
         created_by: "sim".into(),
+        comment: String::new(),
         nodes: parts.collect(),
     }
 }
