@@ -131,6 +131,9 @@ async fn real_answers_are_as_documented() {
         "the validator refuses something"
     );
     assert!(!validator(&document, &asked).is_valid(&json!({ "on_failure": "panic" })));
+    let plan = port.post("/api/v1/plans", &order).await;
+    let asked = &plan.json()["nodes"][2]["preflight"]["plan_text"];
+    assert_eq!(asked, "asked about \"sha256:1\"", "{plan:?}");
     let made = port.post("/api/v1/deployments", &order).await;
     let id = made.json()["deployment_id"].as_str().unwrap().to_owned();
     let caller = whole.room.caller(Role::Viewer, &[]).await;
@@ -138,6 +141,7 @@ async fn real_answers_are_as_documented() {
     let join = port.post("/api/v1/join-tokens", &json!({ "comment": "h9" })).await;
     let api = port.post("/api/v1/api-tokens", &json!({ "name": "ci", "role": "viewer" })).await;
     let mut seen = vec![
+        ("/api/v1/plans", "post", plan),
         ("/api/v1/deployments", "post", made),
         ("/api/v1/join-tokens", "post", join),
         ("/api/v1/api-tokens", "post", api),
