@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::deployment::Explanation;
 use crate::ids::{DeploymentId, HostId};
+use crate::metrics::Tally;
 use crate::questions::Questions;
 
 /// Read by the API, written by the driver and the sessions.
@@ -18,6 +19,8 @@ pub struct Views {
     changes: watch::Sender<u64>,
     /// Who waits for which preflight.
     pub questions: Questions,
+    /// What is counted.
+    pub tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +33,12 @@ struct Inner {
 
 impl Default for Views {
     fn default() -> Self {
-        Self { inner: RwLock::default(), changes: watch::Sender::new(0), questions: Questions::default() }
+        Self {
+            inner: RwLock::default(),
+            changes: watch::Sender::new(0),
+            questions: Questions::default(),
+            tally: Tally::default(),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Api {
         Ok(Deployment {
             id: DeploymentId::generate(),
             terms: terms(request, aim.nodes.len(), self.grace)?,
-            nodes: parts(&aim.nodes, request)?,
+            nodes: parts(&aim.nodes, request)?.into(),
             env: aim.env,
             group: aim.group,
             fixed: images::fixed(request)?,
@@ -136,7 +136,7 @@ impl Api {
             ended_at: None,
             created_by: caller.name.clone(),
             comment: comment(&request.comment)?,
-            nodes,
+            nodes: nodes.into(),
         };
         self.begin(deployment, key, None, false).await
     }

@@ -1,7 +1,6 @@
 //! The commands about API tokens.
 
 use redeploy_proto::v1;
-use serde_json::json;
 
 use super::args::{Output, RoleArg, TokenVerb};
 use super::dial::{Coordinator, ask};
@@ -28,10 +27,7 @@ pub(super) async fn token(at: &Coordinator, verb: TokenVerb, output: Output) -> 
             };
             let made = client.create_api_token(ask(request)).await?.into_inner();
             match output {
-                Output::Json => {
-                    let info = made.info.as_ref().map(json::api_token);
-                    json::line(&json!({ "token": made.token, "info": info }));
-                }
+                Output::Json => json::line(&made),
                 Output::Table => say(&made.token),
             }
         }
@@ -49,7 +45,7 @@ pub(super) async fn token(at: &Coordinator, verb: TokenVerb, output: Output) -> 
 
 fn show(tokens: &[v1::ApiToken], output: Output) {
     if output == Output::Json {
-        return tokens.iter().for_each(|token| json::line(&json::api_token(token)));
+        return tokens.iter().for_each(json::line);
     }
     let head =
         ["NAME", "ROLE", "ENVIRONMENTS", "MADE", "EXPIRES", "LAST USED", ""].map(str::to_owned).to_vec();

@@ -69,7 +69,7 @@ async fn watch(
 
 fn show(event: &v1::Event, output: Output) {
     match output {
-        Output::Json => json::line(&json::event(event)),
+        Output::Json => json::line(event),
         Output::Table => say(&line(event)),
     }
 }

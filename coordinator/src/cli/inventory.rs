@@ -79,7 +79,7 @@ pub(super) async fn node(at: &Coordinator, verb: NodeVerb, output: Output) -> Re
         NodeVerb::Forget(args) => {
             client.forget_node(ask(v1::ForgetNodeRequest { node_id: args.id })).await?;
             match output {
-                Output::Json => json::line(&json!({ "node_id": args.id, "is_forgotten": true })),
+                Output::Json => json::object(&json!({ "node_id": args.id, "is_forgotten": true })),
                 Output::Table => {
                     say(&format!("node {} is forgotten; its container was not touched", args.id))
                 }
@@ -106,10 +106,7 @@ pub(super) async fn host(at: &Coordinator, verb: HostVerb, output: Output) -> Re
                 v1::CreateJoinTokenRequest { expires_in_ms: ms(args.expires), comment: args.comment };
             let made = client.create_join_token(ask(request)).await?.into_inner();
             match output {
-                Output::Json => {
-                    let info = made.info.as_ref().map(json::join_token);
-                    json::line(&json!({ "token": made.token, "info": info }));
-                }
+                Output::Json => json::line(&made),
                 Output::Table => say(&made.token),
             }
         }

@@ -39,9 +39,8 @@ pub(super) async fn login(global: &Global, args: LoginArgs) -> Result<Exit, Stop
     })?;
     match global.output() {
         Output::Json => {
-            json::line(
-                &json!({ "context": name, "coordinator": coordinator, "token": json::api_token(&me) }),
-            );
+            let token = crate::json::of(&me);
+            json::object(&json!({ "context": name, "coordinator": coordinator, "token": token }));
         }
         Output::Table => {
             say(&format!("context {name}: {coordinator}, as {}", described(&me)));
@@ -87,7 +86,7 @@ pub(super) fn secret(prompt: &str) -> Result<String, Stop> {
 pub(super) async fn whoami(at: &Coordinator, output: Output) -> Result<Exit, Stop> {
     let me = at.client().who_am_i(ask(v1::WhoAmIRequest {})).await?.into_inner();
     match output {
-        Output::Json => json::line(&json::api_token(&me)),
+        Output::Json => json::line(&me),
         Output::Table => say(&described(&me)),
     }
     Ok(Exit::Done)
@@ -133,7 +132,7 @@ fn list(shelf: &Shelf, output: Output) -> Result<(), Stop> {
     match output {
         Output::Json => all.contexts.iter().for_each(|(name, context)| {
             let (coordinator, current) = (&context.coordinator, is_current(name));
-            json::line(&json!({ "context": name, "coordinator": coordinator, "is_current": current }));
+            json::object(&json!({ "context": name, "coordinator": coordinator, "is_current": current }));
         }),
         Output::Table => {
             let head = ["", "CONTEXT", "COORDINATOR"].map(str::to_owned).to_vec();

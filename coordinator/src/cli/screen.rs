@@ -41,7 +41,7 @@ impl Screen {
 
     pub(super) fn show(&mut self, deployment: &v1::Deployment) {
         match self {
-            Self::Json => json::line(&json::deployment(deployment)),
+            Self::Json => json::line(deployment),
             Self::Lines(lines) => lines.of(deployment).iter().for_each(|line| text::say(line)),
             Self::Live(live) => live.show(deployment),
         }
@@ -50,7 +50,7 @@ impl Screen {
     /// The last state, and what makes sense next.
     pub(super) fn end(&mut self, deployment: &v1::Deployment) {
         match self {
-            Self::Json => json::line(&json::deployment(deployment)),
+            Self::Json => json::line(deployment),
             Self::Lines(lines) => {
                 lines.of(deployment).iter().for_each(|line| text::say(line));
                 summary(deployment).iter().for_each(|line| text::say(line));

@@ -90,7 +90,7 @@ pub(super) async fn history(at: &Coordinator, args: HistoryArgs, output: Output)
 
 fn listed(found: &[v1::Deployment], output: Output) {
     match output {
-        Output::Json => found.iter().for_each(|deployment| json::line(&json::deployment(deployment))),
+        Output::Json => found.iter().for_each(json::line),
         Output::Table => text::deployments(found),
     }
 }
@@ -144,7 +144,7 @@ async fn ordered(
 
 fn show(deployment: &v1::Deployment, output: Output) {
     match output {
-        Output::Json => json::line(&json::deployment(deployment)),
+        Output::Json => json::line(deployment),
         Output::Table => text::whole(deployment),
     }
 }

@@ -1,8 +1,8 @@
 //! What is asked and changes nothing: plans, histories, events, the last redeploy of a node.
 
-use super::whole::{report, whole};
+use super::whole::{report, say, whole};
 use super::*;
-use crate::moment::Moment;
+use crate::sessions::Said;
 use crate::store::Ledger;
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn what_a_command_on_a_host_did_is_an_event_and_the_last_redeploy_of_its_n
     };
     // Said again until acknowledged.
     for _ in 0..2 {
-        whole.agents.report(&host, id, &local).await.unwrap();
+        say(&whole.agents, &host, Said::Report(id, Box::new(local.clone()))).await;
     }
     let events = api.store.events(0, "live", "", 1000).await.unwrap();
     let told: Vec<_> = events.iter().filter(|event| event.kind == "node.local_redeploy").collect();
@@ -86,12 +86,12 @@ async fn what_a_command_on_a_host_did_is_an_event_and_the_last_redeploy_of_its_n
 
     // What ends otherwise later is told again.
     let stuck = v1::Report { verdict: v1::Verdict::Stuck.into(), ..local };
-    whole.agents.report(&host, id, &stuck).await.unwrap();
+    say(&whole.agents, &host, Said::Report(id, Box::new(stuck.clone()))).await;
     let events = api.store.events(0, "live", "", 1000).await.unwrap();
     assert!(events.last().is_some_and(|event| event.text.contains("is stuck, a human is needed")));
     // A container that is no node has no last redeploy, and still an event.
     let other = v1::Report { container: "db".into(), ..stuck };
-    whole.agents.report(&host, RedeployId::generate(), &other).await.unwrap();
+    say(&whole.agents, &host, Said::Report(RedeployId::generate(), Box::new(other))).await;
     let events = api.store.events(0, "", "", 1000).await.unwrap();
     assert!(events.last().is_some_and(|event| event.node_id == 0 && event.text.starts_with("db: ")));
 

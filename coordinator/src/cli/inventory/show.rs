@@ -1,7 +1,8 @@
 //! The inventory as people read it, or as JSON lines.
 
+use prost::{Message, Name};
 use redeploy_proto::v1;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::args::Output;
 use crate::cli::json;
@@ -9,20 +10,17 @@ use crate::cli::text::{facts, say, short, table, why, word};
 use crate::cli::units::{moment, size, took};
 
 /// A table with a head, or a line for each thing.
-fn list<T>(things: &[T], output: Output, json: fn(&T) -> Value, head: &[&str], row: fn(&T) -> Vec<String>) {
+fn list<T: Message + Name>(things: &[T], output: Output, head: &[&str], row: fn(&T) -> Vec<String>) {
     if output == Output::Json {
-        return things.iter().for_each(|thing| json::line(&json(thing)));
+        return things.iter().for_each(json::line);
     }
     let head = head.iter().map(|name| (*name).to_owned()).collect();
     table(&std::iter::once(head).chain(things.iter().map(row)).collect::<Vec<_>>());
 }
 
-/// An object with one more field.
-fn with(mut object: Value, name: &str, value: Value) -> Value {
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert(name.to_owned(), value);
-    }
-    object
+/// All of these, as one value.
+fn all<T: Message + Name>(things: &[T]) -> Value {
+    things.iter().map(crate::json::of).collect()
 }
 
 fn or(text: &str, otherwise: &str) -> String {
@@ -30,7 +28,7 @@ fn or(text: &str, otherwise: &str) -> String {
 }
 
 pub(super) fn environments(environments: &[v1::Environment], output: Output) {
-    list(environments, output, json::environment, &["ENVIRONMENT", "GROUPS", "NODES", "RUNNING"], |env| {
+    list(environments, output, &["ENVIRONMENT", "GROUPS", "NODES", "RUNNING"], |env| {
         let sum = |of: fn(&v1::Group) -> u32| env.groups.iter().map(of).sum::<u32>().to_string();
         let names: Vec<&str> = env.groups.iter().map(|group| group.name.as_str()).collect();
         vec![env.name.clone(), names.join(","), sum(|group| group.nodes), sum(|group| group.nodes_running)]
@@ -39,13 +37,13 @@ pub(super) fn environments(environments: &[v1::Environment], output: Output) {
 
 pub(super) fn environment_facts(environment: &v1::Environment, output: Output) {
     match output {
-        Output::Json => json::line(&json::environment(environment)),
+        Output::Json => json::line(environment),
         Output::Table => groups(&environment.groups, output),
     }
 }
 
 pub(super) fn groups(groups: &[v1::Group], output: Output) {
-    list(groups, output, json::group, &["GROUP", "NODES", "RUNNING", "IMAGES", "DEPLOYMENT"], |group| {
+    list(groups, output, &["GROUP", "NODES", "RUNNING", "IMAGES", "DEPLOYMENT"], |group| {
         vec![
             format!("{}/{}", group.env, group.name),
             group.nodes.to_string(),
@@ -58,8 +56,7 @@ pub(super) fn groups(groups: &[v1::Group], output: Output) {
 
 pub(super) fn group_facts(group: &v1::Group, members: &[v1::Node], output: Output) {
     if output == Output::Json {
-        let members = members.iter().map(json::node).collect();
-        return json::line(&with(json::group(group), "members", members));
+        return json::object(&json!({ "group": crate::json::of(group), "nodes": all(members) }));
     }
     facts(&[
         ("group", format!("{}/{}", group.env, group.name)),
@@ -72,7 +69,7 @@ pub(super) fn group_facts(group: &v1::Group, members: &[v1::Node], output: Outpu
 
 pub(super) fn nodes(nodes: &[v1::Node], output: Output) {
     let head = ["NODE", "GROUP", "CONTAINER", "HOST", "STATE", "IMAGE"];
-    list(nodes, output, json::node, &head, |node| {
+    list(nodes, output, &head, |node| {
         let container = node.container.clone().unwrap_or_default();
         vec![
             node.node_id.to_string(),
@@ -100,7 +97,7 @@ fn state(node: &v1::Node, container: &v1::ContainerFacts) -> String {
 
 pub(super) fn node_facts(node: &v1::Node, output: Output) {
     if output == Output::Json {
-        return json::line(&json::node(node));
+        return json::line(node);
     }
     let container = node.container.clone().unwrap_or_default();
     let adopted = if node.is_adopted { " (adopted)" } else { "" };
@@ -143,7 +140,7 @@ fn last_redeploy(report: &v1::Report) -> String {
 
 pub(super) fn hosts(hosts: &[v1::Host], output: Output) {
     let head = ["HOST", "NAME", "STATE", "NODES", "ENGINE", "ADDRESS"];
-    list(hosts, output, json::host, &head, |host| {
+    list(hosts, output, &head, |host| {
         let facts = host.facts.clone().unwrap_or_default();
         vec![
             host.host_id.clone(),
@@ -158,8 +155,7 @@ pub(super) fn hosts(hosts: &[v1::Host], output: Output) {
 
 pub(super) fn host_facts(host: &v1::Host, members: &[v1::Node], output: Output) {
     if output == Output::Json {
-        let members = members.iter().map(json::node).collect();
-        return json::line(&with(json::host(host), "members", members));
+        return json::object(&json!({ "host": crate::json::of(host), "nodes": all(members) }));
     }
     let known = host.facts.clone().unwrap_or_default();
     let free = |free: u64, total: u64| format!("{} free of {}", size(free), size(total));
@@ -197,7 +193,7 @@ pub(super) fn host_facts(host: &v1::Host, members: &[v1::Node], output: Output) 
 
 pub(super) fn join_tokens(tokens: &[v1::JoinToken], output: Output) {
     let head = ["ID", "MADE", "BY", "EXPIRES", "USED BY", "COMMENT", ""];
-    list(tokens, output, json::join_token, &head, |token| {
+    list(tokens, output, &head, |token| {
         vec![
             token.token_id.clone(),
             moment(token.created_at_ms),
