@@ -5,6 +5,7 @@
 //! then inputs; views. Must never decide anything for a node before its host's inventory is stored.
 
 mod heard;
+mod local;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -50,8 +51,16 @@ impl Agents {
         for event in events {
             heard.take(event, &self.views);
         }
-        let lost = self.keep(&heard.news).await;
-        if !heard.news.is_empty() {
+        let mut lost = self.keep(&heard.news).await;
+        let mut is_news = !heard.news.is_empty();
+        // Before the driver, which acknowledges it.
+        for local in heard.locals {
+            match local.keep(&self.store).await {
+                Ok(is_new) => is_news |= is_new,
+                Err(error) => lost.push(NotBrought { host: local.host, error }),
+            }
+        }
+        if is_news {
             self.views.stored();
         }
         let silenced: HashSet<&HostId> = lost.iter().map(|lost| &lost.host).collect();

@@ -17,10 +17,10 @@ use crate::questions::Questions;
 pub struct Views {
     inner: RwLock<Inner>,
     changes: watch::Sender<u64>,
-    /// Who waits for which preflight.
-    pub questions: Questions,
     /// What is counted.
     pub tally: Tally,
+    /// Who waits for which preflight.
+    pub questions: Questions,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ impl Default for Views {
         Self {
             inner: RwLock::default(),
             changes: watch::Sender::new(0),
-            questions: Questions::default(),
             tally: Tally::default(),
+            questions: Questions::default(),
         }
     }
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use prost::Message;
-use redeploy_proto::{RedeployId, v1};
+use redeploy_proto::v1;
 
+use super::local::Local;
 use crate::deployment::Report;
 use crate::driver::{Input, wire};
 use crate::ids::HostId;
 use crate::sessions::{Event, Said};
-use crate::store::{HostNews, LocalReport, NewEvent};
+use crate::store::{HostNews, NewEvent};
 use crate::views::Views;
 
 /// What was said.
@@ -21,6 +22,8 @@ use crate::views::Views;
 pub struct Heard {
     /// To be stored, before the inputs are taken.
     pub news: BTreeMap<HostId, HostNews>,
+    /// What commands on hosts did; to be stored as well.
+    pub locals: Vec<Local>,
     /// In the order in which they were said, each with its host.
     pub inputs: Vec<(HostId, Input)>,
 }
@@ -66,7 +69,6 @@ impl Heard {
             }
             Said::Progress(id, progress) => views.progress(id, progress),
             Said::Preflight(id, preflight) => {
-                // A plan's has no deployment behind it.
                 let Some(preflight) = views.questions.answered(&host, id, *preflight) else { return };
                 let report = wire::preflight(&preflight);
                 // The text of a plan is long, and a group may have thousands of nodes.
@@ -77,7 +79,7 @@ impl Heard {
                 let (report, raw) = (wire::report(&told), Some(told.encode_to_vec()));
                 views.tally.report(id, &told);
                 if told.is_local {
-                    self.news(&host).local.push(local(id, &host, &told));
+                    self.locals.push(Local { host: host.clone(), id, report: told });
                 }
                 self.tell(Input::Word { host: host.clone(), id, report, raw }, host);
             }
@@ -105,42 +107,4 @@ impl Heard {
     fn tell(&mut self, input: Input, host: HostId) {
         self.inputs.push((host, input));
     }
-}
-
-/// What a command on a host did becomes an event, and the last redeploy of its node.
-fn local(id: RedeployId, host: &HostId, report: &v1::Report) -> LocalReport {
-    let event = NewEvent {
-        kind: local_kind(report).to_owned(),
-        host: host.to_string(),
-        redeploy: id.to_string(),
-        by: "agent".to_owned(),
-        text: local_text(report),
-        ..NewEvent::default()
-    };
-    let (container, ended_at) = (report.container.clone(), report.ended_at_ms);
-    LocalReport { id, container, ended_at, raw: report.encode_to_vec(), event }
-}
-
-fn local_kind(report: &v1::Report) -> &'static str {
-    match report.kind() {
-        v1::RedeployKind::Revert => "node.local_revert",
-        v1::RedeployKind::Redeploy | v1::RedeployKind::Unspecified => "node.local_redeploy",
-    }
-}
-
-/// For people: what a command on a host did.
-fn local_text(report: &v1::Report) -> String {
-    let failure = report.failure.clone().unwrap_or_default();
-    let how = match report.verdict() {
-        v1::Verdict::Done => "done".to_owned(),
-        v1::Verdict::DoneUntidy => "done, and not tidied up yet".to_owned(),
-        v1::Verdict::Undone => format!("failed and was undone: {}", failure.reason),
-        v1::Verdict::Stuck => {
-            format!("is stuck, a human is needed: {}; its undo: {}", failure.reason, failure.stuck)
-        }
-        v1::Verdict::Refused => format!("refused: {}", report.refusals.join("; ")),
-        v1::Verdict::Unspecified => "ended, and its report does not say how".to_owned(),
-    };
-    let (container, from, to) = (&report.container, &report.from_image, &report.to_image);
-    format!("{container}: a command on its host, from {from} to {to}: {how}")
 }

@@ -79,7 +79,7 @@ pub(super) async fn node(at: &Coordinator, verb: NodeVerb, output: Output) -> Re
         NodeVerb::Forget(args) => {
             client.forget_node(ask(v1::ForgetNodeRequest { node_id: args.id })).await?;
             match output {
-                Output::Json => json::object(&json!({ "node_id": args.id, "is_forgotten": true })),
+                Output::Json => json::own(&json!({ "node_id": args.id, "is_forgotten": true })),
                 Output::Table => {
                     say(&format!("node {} is forgotten; its container was not touched", args.id))
                 }

@@ -39,8 +39,7 @@ pub(super) async fn login(global: &Global, args: LoginArgs) -> Result<Exit, Stop
     })?;
     match global.output() {
         Output::Json => {
-            let token = crate::json::of(&me);
-            json::object(&json!({ "context": name, "coordinator": coordinator, "token": token }));
+            json::line_with(&me, "context", json!({ "name": name, "coordinator": coordinator }));
         }
         Output::Table => {
             say(&format!("context {name}: {coordinator}, as {}", described(&me)));
@@ -132,7 +131,7 @@ fn list(shelf: &Shelf, output: Output) -> Result<(), Stop> {
     match output {
         Output::Json => all.contexts.iter().for_each(|(name, context)| {
             let (coordinator, current) = (&context.coordinator, is_current(name));
-            json::object(&json!({ "context": name, "coordinator": coordinator, "is_current": current }));
+            json::own(&json!({ "context": name, "coordinator": coordinator, "is_current": current }));
         }),
         Output::Table => {
             let head = ["", "CONTEXT", "COORDINATOR"].map(str::to_owned).to_vec();

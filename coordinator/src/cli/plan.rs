@@ -26,11 +26,11 @@ pub(super) async fn plan(
     let planned = at.client().plan_deployment(request).await;
     // Nothing is begun by it, so a lost answer leaves no doubt.
     let planned = planned.map_err(|status| Stop::refused(status.message()))?.into_inner();
+    let open = open_deployment(at, &planned).await?;
     match output {
-        Output::Json => json::line(&planned),
+        Output::Json => json::line_with(&planned, "open_deployment_id", open.into()),
         Output::Table => {
             lines(&planned, full).iter().for_each(|line| say(line));
-            let open = open_deployment(at, &planned).await?;
             if !open.is_empty() {
                 let id = short(&open);
                 say(&format!(

@@ -5,7 +5,7 @@
 
 use sqlx::{Sqlite as Db, Transaction};
 
-use super::{LocalReport, NewEvent, Sqlite, StoreError, failed, local, writing};
+use super::{NewEvent, Sqlite, StoreError, failed, writing};
 use crate::ids::{EnvName, GroupName, HostId};
 use crate::moment::Moment;
 
@@ -31,8 +31,6 @@ pub struct HostNews {
     pub inventory: Option<Vec<Seen>>,
     /// What happened to it.
     pub events: Vec<NewEvent>,
-    /// What commands on it did, no coordinator.
-    pub local: Vec<LocalReport>,
 }
 
 const HOST_SEEN: &str = "UPDATE hosts SET seen_at = $1, address = coalesce($2, address), facts = coalesce($3, facts) \
@@ -59,12 +57,6 @@ impl Sqlite {
         }
         let events: Vec<NewEvent> = news.iter().flat_map(|(_, news)| news.events.clone()).collect();
         writing::insert_events(&mut tx, &events, at).await?;
-        // After the inventories: what was done is told of the node it was done to.
-        for (host, news) in news {
-            for report in &news.local {
-                local::insert(&mut tx, host, report, at).await?;
-            }
-        }
         tx.commit().await.map_err(failed(action))
     }
 }

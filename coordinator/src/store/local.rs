@@ -2,8 +2,6 @@
 
 use redeploy_proto::RedeployId;
 
-use sqlx::{Sqlite as Db, Transaction};
-
 use super::{NewEvent, Sqlite, StoreError, failed, writing};
 use crate::ids::{HostId, NodeId};
 use crate::moment::Moment;
@@ -12,70 +10,75 @@ use crate::moment::Moment;
 const KEPT: i64 = 100;
 
 /// The report of a command on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalReport {
+#[derive(Debug, Clone)]
+pub struct LocalReport<'a> {
+    /// Whose.
+    pub host: &'a HostId,
     /// Chosen by the agent.
     pub id: RedeployId,
     /// The container's name.
-    pub container: String,
+    pub container: &'a str,
     /// When it ended, by the host's clock.
     pub ended_at: i64,
     /// `redeploy.v1.Report`
-    pub raw: Vec<u8>,
-    /// That it happened, but for its node.
-    pub event: NewEvent,
-}
-
-const ACTION: &str = "store what a command on a host did";
-
-// It comes again until it is acknowledged, and what an order did is none of these.
-const INSERT: &str = "INSERT INTO local_redeploys (host_id, redeploy_id, container, ended_at, report) \
-                      SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM orders WHERE redeploy_id = $2) \
-                      ON CONFLICT (host_id, redeploy_id) DO UPDATE \
-                      SET ended_at = excluded.ended_at, report = excluded.report WHERE report <> excluded.report";
-const FORGET: &str = "DELETE FROM local_redeploys WHERE host_id = $1 AND container = $2 AND redeploy_id NOT IN \
-                      (SELECT redeploy_id FROM local_redeploys WHERE host_id = $1 AND container = $2 \
-                      ORDER BY ended_at DESC, redeploy_id DESC LIMIT $3)";
-const NODE: &str = "SELECT node_id, env, grp FROM nodes \
-                    WHERE host_id = $1 AND container = $2 AND forgotten_at IS NULL";
-
-/// Stores the report of a command on a host, and that it happened, if that is new.
-pub(super) async fn insert(
-    tx: &mut Transaction<'_, Db>,
-    host: &HostId,
-    report: &LocalReport,
-    at: Moment,
-) -> Result<(), StoreError> {
-    let stored = sqlx::query(INSERT)
-        .bind(host.as_str())
-        .bind(report.id.to_string())
-        .bind(&report.container)
-        .bind(report.ended_at)
-        .bind(&report.raw)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(ACTION))?;
-    if stored.rows_affected() == 0 {
-        return Ok(());
-    }
-    sqlx::query(FORGET)
-        .bind(host.as_str())
-        .bind(&report.container)
-        .bind(KEPT)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed(ACTION))?;
-    let node: Option<(u32, String, String)> = sqlx::query_as(NODE)
-        .bind(host.as_str())
-        .bind(&report.container)
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(failed(ACTION))?;
-    let (node, env, group) = node.unwrap_or_default();
-    writing::insert_events(tx, &[NewEvent { node, env, group, ..report.event.clone() }], at).await
+    pub raw: &'a [u8],
 }
 
 impl Sqlite {
+    /// Stores the report of a command on a host, and that it happened. `false`: it was stored before.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn add_local_report(
+        &self,
+        report: &LocalReport<'_>,
+        event: NewEvent,
+        at: Moment,
+    ) -> Result<bool, StoreError> {
+        const ACTION: &str = "store what a command on a host did";
+        let mut tx = self.begin(ACTION).await?;
+        let stored = sqlx::query(
+            "INSERT INTO local_redeploys (host_id, redeploy_id, container, ended_at, report) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (host_id, redeploy_id) DO UPDATE \
+             SET ended_at = excluded.ended_at, report = excluded.report WHERE report <> excluded.report",
+        )
+        .bind(report.host.as_str())
+        .bind(report.id.to_string())
+        .bind(report.container)
+        .bind(report.ended_at)
+        .bind(report.raw)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        // It comes again until it is acknowledged.
+        if stored.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "DELETE FROM local_redeploys WHERE host_id = $1 AND container = $2 AND redeploy_id NOT IN \
+             (SELECT redeploy_id FROM local_redeploys WHERE host_id = $1 AND container = $2 \
+             ORDER BY ended_at DESC, redeploy_id DESC LIMIT $3)",
+        )
+        .bind(report.host.as_str())
+        .bind(report.container)
+        .bind(KEPT)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        let node: Option<(u32, String, String)> = sqlx::query_as(
+            "SELECT node_id, env, grp FROM nodes WHERE host_id = $1 AND container = $2 AND forgotten_at IS NULL",
+        )
+        .bind(report.host.as_str())
+        .bind(report.container)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        let (node, env, group) = node.unwrap_or_default();
+        writing::insert_events(&mut tx, &[NewEvent { node, env, group, ..event }], at).await?;
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(true)
+    }
+
     /// The report of the newest redeploy or revert of a node that ended, by an order or a command on its host.
     ///
     /// # Errors

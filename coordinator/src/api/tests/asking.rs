@@ -2,6 +2,7 @@
 
 use super::whole::{report, say, whole};
 use super::*;
+use crate::moment::Moment;
 use crate::sessions::Said;
 use crate::store::Ledger;
 
@@ -91,7 +92,7 @@ async fn what_a_command_on_a_host_did_is_an_event_and_the_last_redeploy_of_its_n
     assert!(events.last().is_some_and(|event| event.text.contains("is stuck, a human is needed")));
     // A container that is no node has no last redeploy, and still an event.
     let other = v1::Report { container: "db".into(), ..stuck };
-    say(&whole.agents, &host, Said::Report(RedeployId::generate(), Box::new(other))).await;
+    say(&whole.agents, &host, Said::Report(RedeployId::generate(), Box::new(other.clone()))).await;
     let events = api.store.events(0, "", "", 1000).await.unwrap();
     assert!(events.last().is_some_and(|event| event.node_id == 0 && event.text.starts_with("db: ")));
 

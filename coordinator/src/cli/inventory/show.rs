@@ -2,7 +2,6 @@
 
 use prost::{Message, Name};
 use redeploy_proto::v1;
-use serde_json::{Value, json};
 
 use crate::cli::args::Output;
 use crate::cli::json;
@@ -16,11 +15,6 @@ fn list<T: Message + Name>(things: &[T], output: Output, head: &[&str], row: fn(
     }
     let head = head.iter().map(|name| (*name).to_owned()).collect();
     table(&std::iter::once(head).chain(things.iter().map(row)).collect::<Vec<_>>());
-}
-
-/// All of these, as one value.
-fn all<T: Message + Name>(things: &[T]) -> Value {
-    things.iter().map(crate::json::of).collect()
 }
 
 fn or(text: &str, otherwise: &str) -> String {
@@ -56,7 +50,7 @@ pub(super) fn groups(groups: &[v1::Group], output: Output) {
 
 pub(super) fn group_facts(group: &v1::Group, members: &[v1::Node], output: Output) {
     if output == Output::Json {
-        return json::object(&json!({ "group": crate::json::of(group), "nodes": all(members) }));
+        return json::line_with(group, "members", json::list(members));
     }
     facts(&[
         ("group", format!("{}/{}", group.env, group.name)),
@@ -155,7 +149,7 @@ pub(super) fn hosts(hosts: &[v1::Host], output: Output) {
 
 pub(super) fn host_facts(host: &v1::Host, members: &[v1::Node], output: Output) {
     if output == Output::Json {
-        return json::object(&json!({ "host": crate::json::of(host), "nodes": all(members) }));
+        return json::line_with(host, "members", json::list(members));
     }
     let known = host.facts.clone().unwrap_or_default();
     let free = |free: u64, total: u64| format!("{} free of {}", size(free), size(total));
