@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::docker::{Container, Engine, EngineError, EngineInfo, RunState};
 use crate::history;
 use crate::paths::DataDir;
-use crate::plan::is_stand_in;
+use crate::plan::{Names, Plan, is_stand_in};
 
 /// Labels that make a container a node.
 const ENV: &str = "io.redeploy.env";
@@ -116,7 +116,8 @@ impl Past {
         let mut past = Self { parked: history::parked(data), ..Self::default() };
         for entry in history::load(data).into_iter().flatten() {
             let plans = entry.plan.dependents.iter().chain([&entry.plan]);
-            past.aside.extend(plans.map(|plan| plan.outgoing.parked_name.clone()));
+            let dead = |plan: &Plan| Names::new(&plan.node, plan.id).dead();
+            past.aside.extend(plans.flat_map(|plan| [plan.outgoing.parked_name.clone(), dead(plan)]));
             if !entry.has_ended() {
                 continue;
             }

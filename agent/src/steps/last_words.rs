@@ -113,7 +113,13 @@ fn text(
     let output = match (logs, heard) {
         (Some(Ok(logs)), None) => logs,
         // A log goes before its container does.
-        (Some(Ok(logs)), Some(heard)) => if logs.is_empty() { heard.output } else { logs },
+        (Some(Ok(logs)), Some(heard)) => {
+            if logs.is_empty() {
+                heard.output
+            } else {
+                logs
+            }
+        }
         (Some(Err(_)) | None, Some(heard)) => heard.output,
         // Some log drivers cannot be read.
         (Some(Err(error)), None) => format!("(its output cannot be read: {})\n", explain(&error)),

@@ -77,7 +77,8 @@ fn v2_that_ends() -> Behaviour {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_new_one_said_before_the_engine_removed_it_is_in_the_report() {
-    let (room, _) = removing(room(Behaviour::default(), json!({ "Cmd": ["/bin/app"] }), v2_that_ends())).await;
+    let (room, _) =
+        removing(room(Behaviour::default(), json!({ "Cmd": ["/bin/app"] }), v2_that_ends())).await;
     let report = room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
     assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
     let failure = report.failure.unwrap();
@@ -145,7 +146,10 @@ async fn a_volume_that_is_said_to_stay_stays() {
     let report = agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await.unwrap();
     assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
     let notes = report.failure.unwrap().notes;
-    assert!(notes.iter().any(|note| note.contains("volume web.volume-") && note.contains("stays")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("volume web.volume-") && note.contains("stays")),
+        "{notes:?}"
+    );
     assert_eq!(volumes(&room), before + 1, "{notes:?}");
 }
 

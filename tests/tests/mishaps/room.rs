@@ -63,7 +63,11 @@ impl Room {
         }
     }
 
-    pub(crate) async fn redeploy(&self, audience: Arc<dyn Audience>, faults: &[Fault]) -> Result<Report, Refused> {
+    pub(crate) async fn redeploy(
+        &self,
+        audience: Arc<dyn Audience>,
+        faults: &[Fault],
+    ) -> Result<Report, Refused> {
         let agent = self.agent(audience, faults);
         agent.redeploy(RedeployId::generate(), &request("web", "fake/app:v2"), PullPolicy::Never, None).await
     }

@@ -59,11 +59,7 @@ async fn a_volume_made_for_a_failed_container_goes_with_it_and_what_it_wrote_is_
         assert_eq!(report.verdict, Verdict::Undone, "{report:#?}");
         assert_eq!(volumes(&room), before, "after {fault:?}");
         let is_kept = archives(&room, &report).iter().any(|name| name.starts_with("fresh-volume-0-"));
-        assert_eq!(
-            is_kept,
-            fault == Fault::FailAfter(Step::Verify),
-            "only one that ran wrote anything"
-        );
+        assert_eq!(is_kept, fault == Fault::FailAfter(Step::Verify), "only one that ran wrote anything");
     }
     room.assert_old_serves().await;
 }

@@ -132,6 +132,13 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn written_bytes(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        self.call("written_bytes", |state| {
+            let container = state.find(id)?;
+            Ok(Some(disk::changed_bytes(&state.root_dir(container.id()), &container.shipped)))
+        })
+    }
+
     async fn events(&self, since_ns: i64) -> Result<EventStream, EngineError> {
         let begun = self.call("events", |state| Ok(state.restarts))?;
         let start = (self.clone(), self.events.subscribe(), 0);
