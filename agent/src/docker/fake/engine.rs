@@ -17,6 +17,7 @@ use crate::rootfs::Root;
 #[async_trait]
 impl Engine for FakeEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
+        self.speaks().await;
         self.call("info", |state| Ok(state.info()))
     }
 
@@ -25,6 +26,7 @@ impl Engine for FakeEngine {
     }
 
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        self.speaks().await;
         self.call("containers", |state| {
             let ids: Vec<String> = state.containers.keys().cloned().collect();
             Ok(ids.iter().filter_map(|id| state.look_at(id)).map(Container::new).collect())
