@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use redeploy_coordinator::moment::Span;
+use redeploy_coordinator::open_files;
 use redeploy_coordinator::server::{Server, Settings, StartError, admin_token_file, ca_file};
+use redeploy_coordinator::store::Plan;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -55,7 +57,7 @@ struct Args {
     #[arg(long, value_name = "IP:PORT", env = "REDEPLOY_COORDINATOR_LISTEN", default_value = "0.0.0.0:7443")]
     listen: SocketAddr,
 
-    /// Where operators call: gRPC over TLS, with API tokens
+    /// Where operators call: gRPC and HTTP/JSON over TLS, with API tokens
     #[arg(
         long,
         value_name = "IP:PORT",
@@ -93,6 +95,9 @@ fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     log(args.log_level);
+    if let Some(hosts) = open_files::raise() {
+        tracing::info!(hosts, "so many hosts and operators may be connected: `LimitNOFILE=` sets it");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -113,11 +118,19 @@ fn log(level: LevelFilter) {
 }
 
 async fn serve(args: &Args) -> u8 {
+    let dies = match Plan::ordered(&|name| std::env::var(name).ok()) {
+        Ok(dies) => dies,
+        Err(error) => {
+            eprintln!("redeploy-coordinator: {error}");
+            return USAGE;
+        }
+    };
     let settings = Settings {
         data_dir: args.data_dir.clone(),
         listen: args.listen,
         api_listen: args.api_listen,
         grace: args.grace,
+        dies,
     };
     // Before anything is started, so that a signal during the start is not lost.
     let (mut terminate, mut interrupt) =

@@ -27,7 +27,9 @@ use crate::exchange::{self, Exchange};
 use crate::moment::{Moment, Span};
 use crate::pki::{Authority, PkiError};
 use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
-use crate::store::{NewApiToken, OpenError, Role, SealError, Sealer, Secret, Sqlite, StoreError};
+use crate::store::{
+    Deadly, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
+};
 use crate::views::Views;
 
 /// What the coordinator is started with.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub api_listen: SocketAddr,
     /// How long a host may be silent before its node counts as unknown.
     pub grace: Span,
+    /// At which commit of the driver the process is killed: only in tests.
+    pub dies: Option<Plan>,
 }
 
 /// It does not start. Nothing was sent to anybody.
@@ -134,7 +138,8 @@ impl Server {
         let book: Arc<dyn HostBook> = Arc::new(store.clone());
         let (sessions, events) = Sessions::new(authority, book, sessions::Settings::default());
         let exchange = Arc::new(Exchange(sessions.clone()));
-        let mut core = Core::load(Arc::new(store.clone()), Arc::clone(&exchange), Moment::now()).await?;
+        let ledger = Arc::new(Deadly::new(store.clone(), settings.dies));
+        let mut core = Core::load(ledger, Arc::clone(&exchange), Moment::now()).await?;
         for (id, login) in logins(&store, &sealer, &core).await? {
             core.remember_login(id, login);
         }

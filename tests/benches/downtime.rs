@@ -1,7 +1,7 @@
 //! How long a client that keeps asking gets no answer, and how much memory the agent takes meanwhile.
 //!
 //! Flows in: the real engine, the real agent (release); `BENCH_GIB` (default 4) is how much is preserved, half of
-//! it in the container's root and half in its volume; `BENCH_NAMES` (default 20000) small files are preserved in a case of
+//! it in the container's root and half in its volume; `BENCH_FILES` (default 20000) small files are preserved in a case of
 //! their own, because what a name costs after the stop is the storage driver's matter: through fuse-overlayfs 20 times as
 //! much as on the file system below it; `BENCH_HOLE_GB` (default 10) a file of that size that is one hole; `BENCH_ROUNDS` (default 3); `BENCH_NETWORK`: `bridge` (default, asked at a published port) or `host`. Flows out:
 //! ratios of the same run, against
@@ -33,7 +33,7 @@ const MIB: f64 = 1048576.0;
 fn main() -> Result<()> {
     let rounds = settings::number("BENCH_ROUNDS", 3)?;
     let large = settings::gib("BENCH_GIB", 4.0)?;
-    let files = settings::number("BENCH_NAMES", 20_000)?;
+    let files = settings::number("BENCH_FILES", 20_000)?;
     settings::need_space(&std::env::temp_dir(), large.saturating_mul(6))?;
     println!("downtime with {} MiB preserved, or {files} files, {rounds} rounds", large >> 20);
     let (idle, little, much) =

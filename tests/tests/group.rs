@@ -1,6 +1,8 @@
 //! Agents and coordinator over TLS, with real containers. In `joining` and `sessions` the driver is the test; in
-//! `programs` everything is a program of its own.
+//! `programs` and `http` everything is a program of its own.
 
+#[path = "group/http.rs"]
+mod http;
 #[path = "group/joining.rs"]
 mod joining;
 #[path = "group/programs.rs"]

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, HOLD};
 use super::journal::{Journal, JournalError};
 use super::record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 use super::state::State;
@@ -24,6 +24,8 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
 /// Between two tries: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often a test's hold is looked at.
+const HOLD_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who applies and undoes the steps. Both must be idempotent, and `undo` safe after half an `apply`.
 #[async_trait]
@@ -401,7 +403,21 @@ impl<'a, W: Work> Saga<'a, W> {
         if self.faults.has(Fault::StopAt(seq)) {
             return Err(ExecutorError::StoppedByFault(seq));
         }
+        if self.faults.hold_at(seq) {
+            hold(&self.journal.path().with_file_name(HOLD));
+        }
         Ok(())
+    }
+}
+
+/// Waits for a test that looks. If the mark cannot be made, the test sees none and fails.
+fn hold(mark: &Path) {
+    if std::fs::File::create_new(mark).is_ok() {
+        tokio::task::block_in_place(|| {
+            while mark.exists() {
+                std::thread::sleep(HOLD_PAUSE);
+            }
+        });
     }
 }
 

@@ -11,9 +11,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Api, Caller, Refusal, tokens};
+use super::{Api, Caller, Refusal, auth, tokens};
 use crate::deployment::{Command, Deployment};
-use crate::door;
 use crate::store::{EventRow, Ledger};
 
 /// Updates that wait for a slow reader.
@@ -30,10 +29,12 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Operator {
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        // A REST request was authenticated before it was read.
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            return Ok(caller.clone());
+        }
         let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        let peer = request.extensions().get::<door::Caller>().and_then(|caller| caller.address);
-        let address = peer.map_or_else(|| "local".to_owned(), |address| address.to_string());
-        Ok(self.0.authenticate(header, address).await?)
+        Ok(self.0.authenticate(header, auth::address(request.extensions())).await?)
     }
 
     async fn command(
