@@ -20,7 +20,7 @@ const RECORDS: u32 = 19;
 /// An agent that was cut off silently notices after 25 seconds, and dials again after 30 at most.
 const RETURN: Duration = Duration::from_secs(90);
 
-/// What happens to a host while its agent holds still right after a record of its journal.
+/// What happens to a host while its agent waits right after a record of its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     /// Nothing.
@@ -43,7 +43,7 @@ enum Trouble {
 #[derive(Debug, Clone)]
 struct Case {
     troubles: [(u32, Trouble); 3],
-    /// The coordinator is killed while the agents hold still.
+    /// The coordinator is killed while the agents wait.
     coordinator: bool,
 }
 
@@ -70,9 +70,9 @@ impl Story<'_> {
 
     fn play(&mut self, case: &Case) -> Result<()> {
         let image = self.next_image();
-        self.everywhere(case, |host, at, _| host.restart_agent_with(&format!("hold-at={at}")))?;
+        self.everywhere(case, |host, at, _| host.restart_agent_with(&format!("wait-at={at}")))?;
         let deploy = self.hosts.deploy(&image, &["--parallel", "all"])?;
-        self.everywhere(case, |host, _, _| host.wait_until_held())?;
+        self.everywhere(case, |host, _, _| host.wait_until_it_waits())?;
         if case.coordinator {
             self.hosts.fleet.kill_coordinator()?;
         }
@@ -165,9 +165,9 @@ impl Story<'_> {
         self.hosts.fleet.kill_coordinator()?;
         self.hosts.fleet.start_coordinator_with("", &["--grace", "1s"])?;
         let host = self.hosts.hosts.first().context("no hosts")?;
-        host.restart_agent_with("hold-at=9")?;
+        host.restart_agent_with("wait-at=9")?;
         let deploy = self.hosts.deploy(&image, &[])?;
-        host.wait_until_held()?;
+        host.wait_until_it_waits()?;
         host.cut(cut)?;
         let (code, told) = deploy.rests()?;
         ensure!(code == Some(5) && phases(&told) == ["unknown", "waiting", "waiting"], "{code:?}: {told}");
