@@ -11,7 +11,7 @@ use redeploy_tests::sandbox::Sandbox;
 use redeploy_tests::wait;
 use serde_json::Value;
 
-/// Set by `make fleet`.
+/// `all`, as `make fleet` sets it, or the number of the case to begin with.
 const ALL: &str = "REDEPLOY_FLEET";
 
 /// A redeploy without faults has the records 0 (opened) to 18 (closed).
@@ -266,10 +266,11 @@ fn whatever_goes_wrong_no_node_is_lost_nothing_is_done_twice_and_what_is_told_is
     let images = Images::all()?;
     let hosts = Hosts::start(&sandbox, &images)?;
     let mut story = Story { hosts, images, is_on_v2: false };
-    let is_all = std::env::var_os(ALL).is_some();
+    let first = std::env::var(ALL).ok().map(|first| first.parse().unwrap_or(0));
+    let is_all = first.is_some();
     let cases = if is_all { all() } else { some() };
-    for case in &cases {
-        story.timed(&format!("{case:?}"), |story| story.play(case))?;
+    for (number, case) in cases.iter().enumerate().skip(first.unwrap_or(0)) {
+        story.timed(&format!("{number}: {case:?}"), |story| story.play(case))?;
     }
     let cuts = if is_all { &[Cut::Reset, Cut::Silent, Cut::Cable][..] } else { &[Cut::Reset] };
     for cut in cuts {
