@@ -50,8 +50,8 @@ fleet: ## three hosts with engines of their own, and every fault at every record
 
 bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS=3 (as root, next to an engine)
 	@scripts/need bench
-	cargo build --locked --release -p redeploy-agent
-	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime
+	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
+	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime --bench idle
 
 soak: ## the end-to-end suites again and again for MINUTES=10, and a look at what they leave
 	@scripts/need test

@@ -1,28 +1,37 @@
 //! What operators may ask, from handlers that know no transport.
 //!
 //! Flows in: a caller whose token was looked up, and a request in wire form, parsed once. Flows out: answers in wire
-//! form, or a [`Refusal`] that says what to do. Every call that changes something goes into the audit log. Must never
+//! form, or a [`Refusal`] that says what to do. Operators reach them over gRPC (`service`) and over HTTP as JSON (`rest`, which
+//! calls that service). Every call that changes something goes into the audit log. Must never
 //! let a token do what its role and environments do not allow.
 
 mod auth;
+mod census;
 mod create;
+mod events;
+mod health;
+mod images;
 mod inventory;
 mod listen;
 mod names;
+mod plan;
+mod problem;
 mod refusal;
+mod rest;
 mod service;
 mod show;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod web;
 
 use std::sync::Arc;
 
 use redeploy_proto::v1;
 
 use crate::deployment::Command;
-use crate::driver::Driver;
-use crate::ids::{DeploymentId, HostId};
+use crate::driver::{Driver, Link};
+use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
 use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
 use crate::views::Views;
@@ -30,10 +39,12 @@ use crate::views::Views;
 pub use auth::Caller;
 pub use listen::{ApiListenError, ApiListening, listen};
 pub use refusal::Refusal;
+pub use rest::UnknownCall;
 pub use service::Operator;
+pub use web::Unservable;
 
-/// What the API needs of the agents' side.
-pub trait Hosts: Send + Sync {
+/// What the API needs of the agents' side. As a [`Link`] it takes the questions of a plan.
+pub trait Hosts: Link {
     /// A join token's text, and the hash to store.
     ///
     /// # Errors
@@ -126,11 +137,16 @@ impl Api {
         let filter = DeploymentFilter {
             env: refusal::optional(&request.env)?,
             group: refusal::optional(&request.group)?,
+            node: (request.node_id != 0).then_some(NodeId(request.node_id)),
             only_open: request.only_open,
             before: refusal::optional(&request.page_token)?,
             limit,
         };
         let found = self.store.deployments(&filter).await?;
+        // A group whose nodes are gone still has a history.
+        if found.is_empty() && filter.before.is_none() {
+            self.check_names(request).await?;
+        }
         let last = found.last().map(|last| last.id.to_string()).unwrap_or_default();
         let is_full = found.len() == usize::try_from(limit).unwrap_or(usize::MAX);
         let deployments =
@@ -139,6 +155,17 @@ impl Api {
             deployments: deployments.collect(),
             next_page_token: if is_full { last } else { String::new() },
         })
+    }
+
+    async fn check_names(&self, request: &v1::ListDeploymentsRequest) -> Result<(), Refusal> {
+        let nodes = self.store.nodes().await?;
+        names::check(&nodes, &request.env, &request.group)?;
+        let id = request.node_id;
+        if id == 0 || nodes.iter().any(|node| node.node_id == id) {
+            return Ok(());
+        }
+        let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
+        Err(Refusal::Missing(names::missing_node(id, nearest)))
     }
 
     /// Halt, resume, retry, cancel, rollback.

@@ -3,22 +3,34 @@
 //! Flows in: arguments and the environment. Flows out: calls of the API; results on stdout, everything else on stderr;
 //! an exit code. Must never decide anything, and never print a token it was given.
 
+mod access;
 mod args;
+mod contexts;
 mod dial;
+mod events;
 mod exit;
 mod follow;
 mod inventory;
 mod json;
+mod login;
+mod pages;
+mod plan;
+mod request;
+mod screen;
+mod summary;
 mod text;
+mod trust;
+mod units;
 mod verbs;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Verb};
+use self::args::{Ask, Cli, Local, Output, Verb};
 use self::dial::Coordinator;
 use self::exit::{Exit, Stop};
+use self::request::Password;
 
 /// The whole program.
 #[must_use]
@@ -51,17 +63,51 @@ async fn obey(cli: Cli) -> Result<Exit, Stop> {
     let Cli { global, verb } = cli;
     // What is wrong with the arguments is told before anybody is dialled.
     let verb = verb.checked()?;
-    let coordinator = Coordinator::dial(&global).await?;
-    let json = global.json;
-    match verb {
-        Verb::Deploy(args) => verbs::deploy(&coordinator, args, json).await,
-        Verb::Status(args) => verbs::status(&coordinator, args, json).await,
-        Verb::Halt(args) => verbs::halt(&coordinator, args, json).await,
-        Verb::Resume(args) => verbs::resume(&coordinator, args, json).await,
-        Verb::RetryFailed(args) => verbs::retry_failed(&coordinator, args, json).await,
-        Verb::Cancel(args) => verbs::cancel(&coordinator, args, json).await,
-        Verb::Rollback(args) => verbs::rollback(&coordinator, args, json).await,
-        Verb::Node(verb) => inventory::node(&coordinator, verb, json).await,
-        Verb::Host(verb) => inventory::host(&coordinator, verb, json).await,
+    let output = global.output();
+    let ask = match verb {
+        Verb::Local(Local::Completions { shell }) => return Ok(pages::completions(shell)),
+        Verb::Local(Local::Man { dir }) => return pages::manual(dir.as_deref()),
+        Verb::Local(Local::Context(verb)) => return login::context(verb, output),
+        Verb::Local(Local::Login(args)) => return login::login(&global, args).await,
+        Verb::Ask(ask) => ask,
+    };
+    // So is a password, which somebody may have to type.
+    let secret = request::secret_of(&ask)?;
+    let at = Coordinator::dial(&global).await?;
+    tokio::select! {
+        // Whoever follows something has words of its own for Ctrl-C.
+        biased;
+        done = carry_out(&at, ask, secret, output) => done,
+        Ok(()) = tokio::signal::ctrl_c() => {
+            let text = "stopped before the answer came; whether an order was carried out is told by `redeployctl status`";
+            Err(Stop { exit: Exit::Stuck, text: text.to_owned() })
+        }
+    }
+}
+
+async fn carry_out(
+    at: &Coordinator,
+    ask: Ask,
+    secret: Option<Password>,
+    output: Output,
+) -> Result<Exit, Stop> {
+    match ask {
+        Ask::Deploy(args) => verbs::deploy(at, *args, secret, output).await,
+        Ask::Plan(args) => plan::plan(at, *args, secret, output).await,
+        Ask::Status(args) => verbs::status(at, args, output).await,
+        Ask::History(args) => verbs::history(at, args, output).await,
+        Ask::Halt(args) => verbs::halt(at, args, output).await,
+        Ask::Resume(args) => verbs::resume(at, args, output).await,
+        Ask::RetryFailed(args) => verbs::retry_failed(at, args, output).await,
+        Ask::Cancel(args) => verbs::cancel(at, args, output).await,
+        Ask::Rollback(args) => verbs::rollback(at, args, output).await,
+        Ask::Revert(args) => verbs::revert(at, args, output).await,
+        Ask::Env(verb) => inventory::env(at, verb, output).await,
+        Ask::Group(verb) => inventory::group(at, verb, output).await,
+        Ask::Node(verb) => inventory::node(at, verb, output).await,
+        Ask::Host(verb) => inventory::host(at, verb, output).await,
+        Ask::Events(args) => events::events(at, args, output).await,
+        Ask::Token(verb) => access::token(at, verb, output).await,
+        Ask::Whoami => login::whoami(at, output).await,
     }
 }

@@ -3,6 +3,7 @@
 //! Flows in: operators' orders, agents' reports. Flows out: orders to agents, and a reason for whatever waits. Must
 //! never touch Docker.
 
+pub mod admin_token;
 pub mod agents;
 pub mod api;
 pub mod cli;
@@ -12,8 +13,13 @@ pub mod driver;
 pub mod durable;
 pub mod exchange;
 pub mod ids;
+pub mod image_ref;
+mod json;
+pub mod metrics;
 pub mod moment;
+pub mod open_files;
 pub mod pki;
+pub mod questions;
 pub mod server;
 pub mod sessions;
 pub mod store;

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use redeploy_coordinator::admin_token;
 use redeploy_coordinator::moment::Span;
-use redeploy_coordinator::server::{Server, Settings, StartError, admin_token_file, ca_file};
+use redeploy_coordinator::open_files;
+use redeploy_coordinator::server::{Server, Settings, admin_token_file, ca_file};
 use redeploy_coordinator::store::Plan;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -35,7 +37,7 @@ a token; hosts need a join token of `redeployctl host token`.
 
 Exit codes:
   0   stopped by SIGTERM or Ctrl-C
-  2   not started: the reason says what to do
+  2   not started, or no token made: the reason says what to do
   3   ended by itself: the log says why
   64  the arguments are wrong";
 
@@ -43,9 +45,13 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "redeploy-coordinator", version, after_help = HELP, max_term_width = 100)]
 struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     /// Where the store, keys and certificates are kept; used by one coordinator at a time
     #[arg(
         long,
+        global = true,
         value_name = "DIR",
         env = "REDEPLOY_COORDINATOR_DATA_DIR",
         default_value = "/var/lib/redeploy-coordinator"
@@ -56,7 +62,7 @@ struct Args {
     #[arg(long, value_name = "IP:PORT", env = "REDEPLOY_COORDINATOR_LISTEN", default_value = "0.0.0.0:7443")]
     listen: SocketAddr,
 
-    /// Where operators call: gRPC over TLS, with API tokens
+    /// Where operators call: gRPC and HTTP/JSON over TLS, with API tokens
     #[arg(
         long,
         value_name = "IP:PORT",
@@ -72,6 +78,16 @@ struct Args {
     /// What is logged: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", env = "REDEPLOY_COORDINATOR_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
+}
+
+/// What else can be done than to serve.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make another admin token, when the first is lost; also beside a running coordinator
+    ///
+    /// Writes it to a file of the data directory and prints where. Tokens made before stay good: see `redeployctl token
+    /// list` and `token revoke`.
+    AdminToken,
 }
 
 fn grace(text: &str) -> Result<Span, String> {
@@ -94,6 +110,9 @@ fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     log(args.log_level);
+    if let Some(hosts) = open_files::raise() {
+        tracing::info!(hosts, "so many hosts and operators may be connected: `LimitNOFILE=` sets it");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -101,7 +120,26 @@ fn main() -> ExitCode {
             return ExitCode::from(REFUSED);
         }
     };
-    ExitCode::from(runtime.block_on(serve(&args)))
+    ExitCode::from(runtime.block_on(async {
+        match args.verb {
+            None => serve(&args).await,
+            Some(Verb::AdminToken) => another_admin_token(&args).await,
+        }
+    }))
+}
+
+async fn another_admin_token(args: &Args) -> u8 {
+    match admin_token::make(&args.data_dir).await {
+        Ok(made) => {
+            // Whoever closed the pipe finds it in the directory.
+            let _ = writeln!(std::io::stdout(), "token {}", made.file.display());
+            DONE
+        }
+        Err(error) => {
+            eprintln!("redeploy-coordinator: {}", explain(&error));
+            REFUSED
+        }
+    }
 }
 
 /// What other crates say in detail may hold request headers, and those hold tokens: only their warnings count.
@@ -162,8 +200,12 @@ async fn serve(args: &Args) -> u8 {
 fn tell(settings: &Settings, server: &Server) {
     let (agents, operators) = (server.agents(), server.operators());
     let (token, ca) = (admin_token_file(&settings.data_dir), ca_file(&settings.data_dir));
-    let lines =
-        format!("agents {agents}\noperators {operators}\nca {}\ntoken {}\n", ca.display(), token.display());
+    // What `redeployctl login --ca-fingerprint` wants.
+    let fingerprint: String = server.ca_fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+    let (ca, token) = (ca.display(), token.display());
+    let lines = format!(
+        "agents {agents}\noperators {operators}\nca {ca}\nfingerprint {fingerprint}\ntoken {token}\n"
+    );
     let mut out = std::io::stdout().lock();
     // Nobody has to read it.
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
@@ -171,9 +213,9 @@ fn tell(settings: &Settings, server: &Server) {
 }
 
 /// An error with its causes, in one line.
-fn explain(error: &StartError) -> String {
+fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();

@@ -25,7 +25,7 @@ use crate::driver::{self, Core, Login};
 use crate::durable::{self, DurableError};
 use crate::exchange::{self, Exchange};
 use crate::moment::{Moment, Span};
-use crate::pki::{Authority, PkiError};
+use crate::pki::{Authority, PkiError, sha256};
 use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
 use crate::store::{
     Deadly, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
@@ -105,6 +105,7 @@ pub struct Server {
     saying: JoinHandle<()>,
     driving: JoinHandle<()>,
     stop_driver: CancellationToken,
+    ca_fingerprint: [u8; 32],
     store: Sqlite,
     /// Kept open as long as this runs.
     _lock: File,
@@ -154,9 +155,10 @@ impl Server {
         let agents = Agents::new(store.clone(), driver.clone(), Arc::clone(&views));
         let saying = tokio::spawn(exchange::run(sessions.clone(), events, agents));
         let api = Api { store: store.clone(), driver, views, sealer, hosts: exchange, grace: settings.grace };
+        let ca_fingerprint = sha256(sessions.authority().certificate());
         let agents = sessions::listen(&sessions, for_agents)?;
         let operators = api::listen(Arc::new(api), sessions.authority(), for_operators)?;
-        Ok(Self { agents, operators, saying, driving, stop_driver, store, _lock: lock })
+        Ok(Self { agents, operators, saying, driving, stop_driver, ca_fingerprint, store, _lock: lock })
     }
 
     /// Where agents dial.
@@ -169,6 +171,12 @@ impl Server {
     #[must_use]
     pub fn operators(&self) -> SocketAddr {
         self.operators.address
+    }
+
+    /// SHA-256 of the CA's certificate, by which operators may know this coordinator.
+    #[must_use]
+    pub fn ca_fingerprint(&self) -> [u8; 32] {
+        self.ca_fingerprint
     }
 
     /// Waits for the driver to end by itself, which only a defect makes it do. Afterwards nothing can be stopped in

@@ -9,12 +9,18 @@ use tokio::sync::watch;
 
 use crate::deployment::Explanation;
 use crate::ids::{DeploymentId, HostId};
+use crate::metrics::Tally;
+use crate::questions::Questions;
 
 /// Read by the API, written by the driver and the sessions.
 #[derive(Debug)]
 pub struct Views {
     inner: RwLock<Inner>,
     changes: watch::Sender<u64>,
+    /// What is counted.
+    pub tally: Tally,
+    /// Who waits for which preflight.
+    pub questions: Questions,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +33,12 @@ struct Inner {
 
 impl Default for Views {
     fn default() -> Self {
-        Self { inner: RwLock::default(), changes: watch::Sender::new(0) }
+        Self {
+            inner: RwLock::default(),
+            changes: watch::Sender::new(0),
+            tally: Tally::default(),
+            questions: Questions::default(),
+        }
     }
 }
 
@@ -109,6 +120,7 @@ impl Views {
 
     /// Notes that a session ended; a newer one of the same host stays.
     pub fn disconnected(&self, host: &HostId, session: u64) {
+        self.questions.lost(host, session);
         self.write(|inner| {
             if inner.connected.get(host) == Some(&session) {
                 inner.connected.remove(host);
@@ -119,7 +131,13 @@ impl Views {
     /// Whether a host holds a session.
     #[must_use]
     pub fn is_connected(&self, host: &HostId) -> bool {
-        self.read(|inner| inner.connected.contains_key(host))
+        self.session_of(host).is_some()
+    }
+
+    /// The session a host holds.
+    #[must_use]
+    pub fn session_of(&self, host: &HostId) -> Option<u64> {
+        self.read(|inner| inner.connected.get(host).copied())
     }
 
     /// How many do.

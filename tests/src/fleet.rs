@@ -51,7 +51,9 @@ impl<'a> Fleet<'a> {
         Ok(fleet)
     }
 
-    fn data_dir(&self) -> PathBuf {
+    /// Where the coordinator keeps everything.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
         self.sandbox.path().join("coordinator")
     }
 
@@ -193,18 +195,70 @@ impl<'a> Fleet<'a> {
         self.spawn_ctl(arguments)?.wait(PATIENCE)
     }
 
+    /// The rest of a line the coordinator said at its start.
+    #[must_use]
+    pub fn said(&self, word: &str) -> Option<String> {
+        let said = self.coordinator.as_ref()?.stdout_so_far();
+        said.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned)
+    }
+
+    /// Where operators call.
+    ///
+    /// # Errors
+    /// No coordinator was started.
+    pub fn operators(&self) -> Result<&str> {
+        let (_, operators) = self.ports.as_ref().context("no ports")?;
+        Ok(operators)
+    }
+
+    /// `redeployctl` on a terminal of its own, to its end. What it draws is its standard output.
+    ///
+    /// # Errors
+    /// As [`Fleet::ctl`].
+    pub fn ctl_on_a_terminal(&self, arguments: &[&str]) -> Result<Outcome> {
+        let program = built_beside_tests("redeployctl")?;
+        let words: Vec<_> = std::iter::once(program.display().to_string())
+            .chain(arguments.iter().map(|word| (*word).to_owned()))
+            .map(|word| format!("'{word}'"))
+            .collect();
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+        self.environment(&mut command)?;
+        Running::spawn(command)?.wait(PATIENCE)
+    }
+
+    /// As an operator of this coordinator, who has nothing else set.
+    fn environment(&self, command: &mut Command) -> Result<()> {
+        command.env_remove("REDEPLOY_TOKEN").env_remove("REDEPLOY_CONTEXT").env("TERM", "xterm");
+        command.env("REDEPLOY_COORDINATOR", self.operators()?);
+        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
+        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        Ok(())
+    }
+
     /// Starts `redeployctl` and leaves it running.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn spawn_ctl(&self, arguments: &[&str]) -> Result<Running> {
-        let (_, operators) = self.ports.as_ref().context("no ports")?;
         let mut command = Command::new(built_beside_tests("redeployctl")?);
-        command.env_remove("REDEPLOY_TOKEN").env("REDEPLOY_COORDINATOR", operators);
-        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
-        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        self.environment(&mut command)?;
         command.args(arguments);
         Running::spawn(command)
+    }
+
+    /// Runs a script of bash with what an operator has in the environment. It stops at the first command that fails.
+    ///
+    /// # Errors
+    /// It does not end. An exit code is no error.
+    pub fn script(&self, script: &str) -> Result<Outcome> {
+        let (_, operators) = self.ports.as_ref().context("no ports")?;
+        let mut command = Command::new("bash");
+        command.env("REDEPLOY_COORDINATOR", operators);
+        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
+        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        command.args(["-euo", "pipefail", "-c", script]);
+        Running::spawn(command)?.wait(PATIENCE)
     }
 
     /// Starts a deployment that is followed, and gives it with its id.
@@ -236,7 +290,11 @@ impl Deploy {
     /// None does.
     pub fn wait_for_node(&self, phase: &str) -> Result<()> {
         wait::until(wait::PATIENCE, &format!("a node to be {phase}"), || {
-            Ok(self.ctl.stdout_so_far().contains(&format!("\"phase\":\"{phase}\",\"waits_for\"")))
+            let said = self.ctl.stdout_so_far();
+            // The last line may not be whole yet.
+            let states = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let nodes = states.filter_map(|state| state["nodes"].as_array().cloned()).flatten();
+            Ok(nodes.into_iter().any(|node| node["phase"] == phase))
         })
     }
 

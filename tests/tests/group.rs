@@ -1,6 +1,12 @@
 //! Agents and coordinator over TLS, with real containers. In `joining` and `sessions` the driver is the test; in
-//! `programs` everything is a program of its own.
+//! `access`, `asking`, `http` and `programs` everything is a program of its own.
 
+#[path = "group/access.rs"]
+mod access;
+#[path = "group/asking.rs"]
+mod asking;
+#[path = "group/http.rs"]
+mod http;
 #[path = "group/joining.rs"]
 mod joining;
 #[path = "group/programs.rs"]

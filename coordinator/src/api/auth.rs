@@ -1,6 +1,7 @@
 //! Who calls, and what they may.
 
 use super::{Api, Refusal};
+use crate::door;
 use crate::ids::EnvName;
 use crate::moment::Moment;
 use crate::store::{ApiTokenRow, Role, hash_of};
@@ -47,6 +48,12 @@ impl Caller {
             needed.word()
         )))
     }
+}
+
+/// Where a request comes from.
+pub(super) fn address(extensions: &http::Extensions) -> String {
+    let peer = extensions.get::<door::Caller>().and_then(|caller| caller.address);
+    peer.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
 impl Api {

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use prost::Message;
 use redeploy_proto::{RedeployId, v1};
 
-use super::{Api, Caller, Refusal, names, refusal};
-use crate::deployment::{
-    Deployment, Digest, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms,
-};
+use super::{Api, Caller, Refusal, images, names, refusal};
+use crate::deployment::{Deployment, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms};
 use crate::driver::Login;
 use crate::ids::{DeploymentId, EnvName, GroupName, HostId, NodeId};
 use crate::moment::{Moment, Span};
@@ -18,11 +16,11 @@ use crate::store::{Idempotency, NewDeployment, NodeRow};
 const BUDGET: Span = Span::minutes(75);
 const BUDGET_MAX: Span = Span::minutes(7 * 24 * 60);
 const DELAY_MAX: Span = Span::minutes(24 * 60);
-/// Characters of an image's reference.
-const IMAGE_MAX: usize = 512;
+/// Characters of a comment and of an idempotency key.
+const TEXT_MAX: usize = 1024;
 
 /// What a deployment is aimed at.
-struct Aim {
+pub(super) struct Aim {
     env: EnvName,
     group: GroupName,
     nodes: Vec<NodeRow>,
@@ -48,28 +46,38 @@ impl Api {
     ) -> Result<v1::Deployment, Refusal> {
         let target = request.target.clone().unwrap_or_default();
         let aim = self.aim(caller, &target).await?;
-        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec());
+        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
         if let Some(made) = self.made_before(key.as_ref()).await? {
             return Ok(made);
         }
+        let deployment = self.deployment(caller, request, aim)?;
+        self.begin(deployment, key, login(request), request.queue).await
+    }
+
+    /// The deployment a request asks for, complete, and not begun.
+    pub(super) fn deployment(
+        &self,
+        caller: &Caller,
+        request: &v1::CreateDeploymentRequest,
+        aim: Aim,
+    ) -> Result<Deployment, Refusal> {
         let now = Moment::now();
-        let deployment = Deployment {
+        Ok(Deployment {
             id: DeploymentId::generate(),
             terms: terms(request, aim.nodes.len(), self.grace)?,
-            nodes: parts(&aim.nodes, request)?,
+            nodes: parts(&aim.nodes, request)?.into(),
             env: aim.env,
             group: aim.group,
-            fixed: fixed(request),
+            fixed: images::fixed(request)?,
             phase: Phase::Queued,
             created_at: now,
+            started_at: None,
             deadline: now.after(BUDGET),
             last_verified: None,
             ended_at: None,
             created_by: caller.name.clone(),
-        };
-        let login = request.login.clone().filter(|login| !login.user.is_empty());
-        let login = login.map(|login| Login { user: login.user, password: login.password });
-        self.begin(deployment, key, login, request.queue).await
+            comment: comment(&request.comment)?,
+        })
     }
 
     /// One node back to its parked container, as a deployment of its own.
@@ -90,7 +98,7 @@ impl Api {
     ) -> Result<v1::Deployment, Refusal> {
         let target = v1::Target { node_id: request.node_id, ..v1::Target::default() };
         let aim = self.aim(caller, &target).await?;
-        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec());
+        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
         if let Some(made) = self.made_before(key.as_ref()).await? {
             return Ok(made);
         }
@@ -122,11 +130,13 @@ impl Api {
             fixed: BTreeMap::new(),
             phase: Phase::GoingBack,
             created_at: now,
+            started_at: Some(now),
             deadline: now.after(BUDGET),
             last_verified: None,
             ended_at: None,
             created_by: caller.name.clone(),
-            nodes,
+            comment: comment(&request.comment)?,
+            nodes: nodes.into(),
         };
         self.begin(deployment, key, None, false).await
     }
@@ -165,7 +175,7 @@ impl Api {
     }
 
     /// The nodes a target means. The node wins over the group; neither is an error.
-    async fn aim(&self, caller: &Caller, target: &v1::Target) -> Result<Aim, Refusal> {
+    pub(super) async fn aim(&self, caller: &Caller, target: &v1::Target) -> Result<Aim, Refusal> {
         let nodes = self.store.nodes().await?;
         if target.node_id != 0 {
             return one_node(caller, target, nodes);
@@ -176,19 +186,10 @@ impl Api {
         let env: EnvName = refusal::required(&target.env)?;
         let group: GroupName = refusal::required(&target.group)?;
         caller.may_deploy(&env)?;
-        let in_env: Vec<NodeRow> = nodes.iter().filter(|node| node.env == env.as_str()).cloned().collect();
-        if in_env.is_empty() {
-            let all = nodes.iter().map(|node| node.env.as_str());
-            return Err(Refusal::Missing(names::missing("environment", env.as_str(), all)));
-        }
-        let in_group: Vec<NodeRow> =
-            in_env.iter().filter(|node| node.grp == group.as_str()).cloned().collect();
-        if in_group.is_empty() {
-            let all = in_env.iter().map(|node| node.grp.as_str());
-            let what = format!("group of environment {env} called");
-            return Err(Refusal::Missing(names::missing(&what, group.as_str(), all)));
-        }
-        Ok(Aim { env, group, nodes: in_group })
+        names::check(&nodes, env.as_str(), group.as_str())?;
+        let is_in = |node: &NodeRow| node.env == env.as_str() && node.grp == group.as_str();
+        let nodes = nodes.into_iter().filter(is_in).collect();
+        Ok(Aim { env, group, nodes })
     }
 }
 
@@ -196,9 +197,7 @@ fn one_node(caller: &Caller, target: &v1::Target, nodes: Vec<NodeRow>) -> Result
     let id = target.node_id;
     let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
     let Some(node) = nodes.into_iter().find(|node| node.node_id == id) else {
-        let hint =
-            nearest.map_or_else(|| ", nor any other".to_owned(), |other| format!("; the nearest is {other}"));
-        return Err(Refusal::Missing(format!("there is no node {id}{hint}")));
+        return Err(Refusal::Missing(names::missing_node(id, nearest)));
     };
     let (env, group): (EnvName, GroupName) = (refusal::required(&node.env)?, refusal::required(&node.grp)?);
     if !target.env.is_empty() && target.env != node.env {
@@ -208,12 +207,29 @@ fn one_node(caller: &Caller, target: &v1::Target, nodes: Vec<NodeRow>) -> Result
     Ok(Aim { env, group, nodes: vec![node] })
 }
 
-fn idempotency(caller: &Caller, key: &str, request: &[u8]) -> Option<Idempotency> {
+fn idempotency(caller: &Caller, key: &str, request: &[u8]) -> Result<Option<Idempotency>, Refusal> {
+    if key.len() > TEXT_MAX {
+        return Err(Refusal::Invalid(format!("an idempotency key has at most {TEXT_MAX} characters")));
+    }
     let request = ring::digest::digest(&ring::digest::SHA256, request).as_ref().to_vec();
-    (!key.is_empty()).then(|| Idempotency { by: caller.name.clone(), key: key.to_owned(), request })
+    Ok((!key.is_empty()).then(|| Idempotency { by: caller.name.clone(), key: key.to_owned(), request }))
 }
 
-fn wanted(request: &v1::CreateDeploymentRequest) -> &str {
+/// A registry login, if one is given.
+pub(super) fn login(request: &v1::CreateDeploymentRequest) -> Option<Login> {
+    let login = request.login.clone().filter(|login| !login.user.is_empty());
+    login.map(|login| Login { user: login.user, password: login.password })
+}
+
+fn comment(text: &str) -> Result<String, Refusal> {
+    if text.len() > TEXT_MAX {
+        return Err(Refusal::Invalid(format!("a comment has at most {TEXT_MAX} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// The image or tag, as it was written.
+pub(super) fn wanted(request: &v1::CreateDeploymentRequest) -> &str {
     match &request.to {
         Some(
             v1::create_deployment_request::To::Tag(text) | v1::create_deployment_request::To::Image(text),
@@ -288,7 +304,7 @@ fn parts(
             node: NodeId(node.node_id),
             host,
             container: node.container.clone(),
-            image: image_of(node, request)?,
+            image: images::image_of(node, request)?,
             redeploy_id: RedeployId::generate(),
             revert_id: RedeployId::generate(),
             state: NodeState::Waiting,
@@ -296,80 +312,4 @@ fn parts(
         parts.insert(part.node, part);
     }
     Ok(parts)
-}
-
-/// The reference a node gets, without a digest.
-fn image_of(node: &NodeRow, request: &v1::CreateDeploymentRequest) -> Result<String, Refusal> {
-    use v1::create_deployment_request::To;
-    let image = match &request.to {
-        // A revert has none.
-        None if request.target.is_none() => return Ok(String::new()),
-        None => return Err(Refusal::Invalid("say which image or tag: neither was given".into())),
-        Some(To::Image(image)) => {
-            let (reference, _) = split_digest(image);
-            well_formed(reference)?;
-            reference.to_owned()
-        }
-        Some(To::Tag(tag)) => {
-            well_formed(tag)?;
-            if tag.contains(['/', ':', '@']) {
-                return Err(Refusal::Invalid(format!("{tag:?} is more than a tag: give it as an image")));
-            }
-            let facts = node.facts.as_deref().unwrap_or_default();
-            let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
-            let repository = repository_of(&facts.image);
-            if repository.is_empty() {
-                let text = format!("the image of node {} is not known, so a tag is not enough", node.node_id);
-                return Err(Refusal::State(text));
-            }
-            format!("{repository}:{tag}")
-        }
-    };
-    Ok(image)
-}
-
-/// The digest an operator gave counts from the start.
-fn fixed(request: &v1::CreateDeploymentRequest) -> BTreeMap<String, Digest> {
-    let (reference, digest) = split_digest(wanted(request));
-    digest.map(|digest| (reference.to_owned(), Digest::Of(digest.to_owned()))).into_iter().collect()
-}
-
-fn split_digest(image: &str) -> (&str, Option<&str>) {
-    image.split_once('@').map_or((image, None), |(reference, digest)| (reference, Some(digest)))
-}
-
-fn repository_of(image: &str) -> &str {
-    let (reference, _) = split_digest(image);
-    match reference.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        Some(_) | None => reference,
-    }
-}
-
-/// What no image reference can be; the agents' preflight knows the whole grammar.
-fn well_formed(text: &str) -> Result<(), Refusal> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
-    if text.is_empty() || text.len() > IMAGE_MAX || !text.chars().all(fits) {
-        return Err(Refusal::Invalid(format!(
-            "{text:?} is not an image: letters, digits and ._-/: make its name, such as registry.example.com/shop/web:2.4"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_is_what_stands_before_the_tag() {
-        for (image, repository) in [
-            ("web:1.0", "web"),
-            ("web", "web"),
-            ("r.example:5000/shop/web", "r.example:5000/shop/web"),
-            ("r.example:5000/shop/web:1@sha256:ab", "r.example:5000/shop/web"),
-        ] {
-            assert_eq!(repository_of(image), repository);
-        }
-    }
 }

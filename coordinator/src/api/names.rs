@@ -1,4 +1,23 @@
-//! What somebody who mistyped a name probably meant.
+//! Which names there are, and what somebody who mistyped one probably meant.
+
+use super::Refusal;
+use crate::store::NodeRow;
+
+/// Insists that an environment and a group of it exist; an empty name is not looked for.
+pub(super) fn check(nodes: &[NodeRow], env: &str, group: &str) -> Result<(), Refusal> {
+    let in_env = || nodes.iter().filter(|node| env.is_empty() || node.env == env);
+    if !env.is_empty() && in_env().next().is_none() {
+        let all = nodes.iter().map(|node| node.env.as_str());
+        return Err(Refusal::Missing(missing("environment", env, all)));
+    }
+    if !group.is_empty() && !in_env().any(|node| node.grp == group) {
+        let all = in_env().map(|node| node.grp.as_str());
+        let what =
+            if env.is_empty() { "group".to_owned() } else { format!("group of environment {env} called") };
+        return Err(Refusal::Missing(missing(&what, group, all)));
+    }
+    Ok(())
+}
 
 /// `nothing called X`, with the nearest of the existing names.
 pub(super) fn missing<'a>(what: &str, name: &str, existing: impl Iterator<Item = &'a str>) -> String {
@@ -6,6 +25,14 @@ pub(super) fn missing<'a>(what: &str, name: &str, existing: impl Iterator<Item =
     match nearest {
         Some((_, other)) => format!("there is no {what} {name:?}; the nearest is {other:?}"),
         None => format!("there is no {what} {name:?}, nor any other"),
+    }
+}
+
+/// The same for a node, whose name is a number.
+pub(super) fn missing_node(id: u32, nearest: Option<u32>) -> String {
+    match nearest {
+        Some(nearest) => format!("there is no node {id}; the nearest is {nearest}"),
+        None => format!("there is no node {id}, nor any other"),
     }
 }
 

@@ -11,15 +11,12 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Api, Caller, Refusal, tokens};
+use super::{Api, Caller, Refusal, auth, events, tokens};
 use crate::deployment::{Command, Deployment};
-use crate::door;
-use crate::store::{EventRow, Ledger};
+use crate::store::Ledger;
 
 /// Updates that wait for a slow reader.
 const UPDATES: usize = 4;
-const EVENTS: u32 = 100;
-const EVENTS_MAX: u32 = 1000;
 
 /// The service.
 #[derive(Clone)]
@@ -30,10 +27,12 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Operator {
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        // A REST request was authenticated before it was read.
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            return Ok(caller.clone());
+        }
         let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        let peer = request.extensions().get::<door::Caller>().and_then(|caller| caller.address);
-        let address = peer.map_or_else(|| "local".to_owned(), |address| address.to_string());
-        Ok(self.0.authenticate(header, address).await?)
+        Ok(self.0.authenticate(header, auth::address(request.extensions())).await?)
     }
 
     async fn command(
@@ -121,8 +120,8 @@ impl OperatorService for Operator {
         &self,
         request: Request<v1::CreateDeploymentRequest>,
     ) -> Answer<v1::PlanDeploymentResponse> {
-        self.caller(&request).await?;
-        Err(Status::unimplemented("this coordinator cannot plan without deploying yet"))
+        let caller = self.caller(&request).await?;
+        answer(Box::pin(self.0.plan(&caller, request.get_ref())).await)
     }
 
     async fn revert_node(&self, request: Request<v1::RevertNodeRequest>) -> Answer<v1::Deployment> {
@@ -187,12 +186,7 @@ impl OperatorService for Operator {
 
     async fn list_events(&self, request: Request<v1::ListEventsRequest>) -> Answer<v1::ListEventsResponse> {
         let caller = self.caller(&request).await?;
-        caller.may_look()?;
-        let asked = request.get_ref();
-        let limit = if asked.page_size == 0 { EVENTS } else { asked.page_size.min(EVENTS_MAX) };
-        let rows = self.0.store.events(asked.after_seq, &asked.env, &asked.deployment_id, limit).await;
-        let events = rows.map_err(Refusal::from)?.into_iter().map(event).collect();
-        Ok(Response::new(v1::ListEventsResponse { events }))
+        answer(self.0.list_events(&caller, request.get_ref()).await)
     }
 
     type WatchEventsStream = Streamed<v1::Event>;
@@ -202,9 +196,9 @@ impl OperatorService for Operator {
         request: Request<v1::WatchEventsRequest>,
     ) -> Answer<Self::WatchEventsStream> {
         let caller = self.caller(&request).await?;
-        caller.may_look()?;
+        let asked = self.0.events_asked(&caller, request.get_ref()).await?;
         let (sender, receiver) = mpsc::channel(UPDATES);
-        tokio::spawn(follow(self.0.clone(), request.into_inner(), sender));
+        tokio::spawn(events::follow(self.0.clone(), asked, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -296,53 +290,6 @@ async fn watch(
         }
         if next.0 {
             return;
-        }
-        tokio::select! {
-            () = sender.closed() => return,
-            changed = changes.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-fn event(row: EventRow) -> v1::Event {
-    v1::Event {
-        seq: row.seq.unsigned_abs(),
-        at_ms: row.at,
-        kind: row.kind,
-        env: row.env,
-        group: row.grp,
-        node_id: row.node_id,
-        host_id: row.host_id,
-        deployment_id: row.deployment_id,
-        redeploy_id: row.redeploy_id,
-        by: row.by_whom,
-        text: row.text,
-    }
-}
-
-/// Sends every event after a number, and new ones as they happen.
-async fn follow(
-    api: Arc<Api>,
-    asked: v1::WatchEventsRequest,
-    sender: mpsc::Sender<Result<v1::Event, Status>>,
-) {
-    let mut changes = api.views.changes();
-    let mut after = asked.after_seq;
-    loop {
-        changes.mark_unchanged();
-        let rows = match api.store.events(after, &asked.env, &asked.deployment_id, EVENTS_MAX).await {
-            Ok(rows) => rows,
-            Err(error) => return drop(sender.send(Err(Refusal::from(error).into())).await),
-        };
-        let is_all = rows.is_empty();
-        for row in rows {
-            after = row.seq.unsigned_abs();
-            if sender.send(Ok(event(row))).await.is_err() {
-                return;
-            }
-        }
-        if !is_all {
-            continue;
         }
         tokio::select! {
             () = sender.closed() => return,

@@ -91,11 +91,11 @@ pub(super) fn head(deployment: &Deployment) -> v1::Deployment {
         reason: reason(deployment),
         nodes: Vec::new(),
         created_at_ms: deployment.created_at.0,
-        started_at_ms: 0,
+        started_at_ms: deployment.started_at.map_or(0, |at| at.0),
         ended_at_ms: deployment.ended_at.map_or(0, |at| at.0),
         deadline_at_ms: deployment.deadline.0,
         created_by: deployment.created_by.clone(),
-        comment: String::new(),
+        comment: deployment.comment.clone(),
         nodes_total: count(|_| true),
         nodes_done: count(|state| matches!(state, NodeState::Done { .. })),
         nodes_failed: count(|state| {
@@ -128,7 +128,7 @@ fn strategy(terms: &Terms) -> v1::Strategy {
     v1::Strategy { kind: Some(kind), delay_ms: u64::from(delay) }
 }
 
-fn phase(phase: &Phase) -> v1::DeploymentPhase {
+pub(super) fn phase(phase: &Phase) -> v1::DeploymentPhase {
     match phase {
         Phase::Queued => v1::DeploymentPhase::Queued,
         Phase::Checking => v1::DeploymentPhase::Preflight,

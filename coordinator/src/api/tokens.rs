@@ -2,7 +2,7 @@
 
 use redeploy_proto::v1;
 
-use super::{Api, Caller, Refusal, refusal};
+use super::{Api, Caller, Refusal, names, refusal};
 use crate::moment::Moment;
 use crate::store::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Secret};
 
@@ -61,8 +61,11 @@ impl Api {
         request: &v1::CreateApiTokenRequest,
     ) -> Result<v1::CreateApiTokenResponse, Refusal> {
         caller.may_everything()?;
-        if request.name.is_empty() || request.name.len() > 63 {
-            return Err(Refusal::Invalid("a token needs a name of 1 to 63 characters".into()));
+        // It stands in the audit log and on terminals.
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+        if !(1..=63).contains(&request.name.len()) || !request.name.chars().all(fits) {
+            let rule = "a token needs a name of 1 to 63 letters, digits, `.`, `_`, `-` or `@`";
+            return Err(Refusal::Invalid(rule.into()));
         }
         let envs: Result<Vec<_>, _> = request.envs.iter().map(|env| refusal::required(env)).collect();
         let expires_at = if request.expires_in_ms == 0 { 0 } else { later(request.expires_in_ms) };
@@ -88,13 +91,13 @@ impl Api {
         which: &str,
     ) -> Result<v1::ApiToken, Refusal> {
         caller.may_everything()?;
-        let missing = || Refusal::Missing(format!("there is no API token {which:?}"));
-        if !self.store.revoke_api_token(which, Moment::now()).await? {
-            return Err(missing());
-        }
+        self.store.revoke_api_token(which, Moment::now()).await?;
         let tokens = self.store.api_tokens().await?;
         let found = tokens.iter().find(|row| row.token_id == which || row.name == which);
-        found.map(api_token).ok_or_else(missing)
+        found.map(api_token).ok_or_else(|| {
+            let all = tokens.iter().map(|row| row.name.as_str());
+            Refusal::Missing(names::missing("API token", which, all))
+        })
     }
 
     pub(super) async fn create_join_token(

@@ -7,10 +7,8 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use redeploy_proto::v1::operator_service_client::OperatorServiceClient;
 use redeploy_proto::{COORDINATOR_NAME, MESSAGE_BYTES_MAX};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -20,7 +18,9 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 
 use super::args::Global;
+use super::contexts::Shelf;
 use super::exit::Stop;
+use super::trust::{Shown, Trust};
 
 /// The port operators call when none is given.
 const DEFAULT_PORT: u16 = 7444;
@@ -30,6 +30,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Holds an API token, unless a file is named.
 const TOKEN: &str = "REDEPLOY_TOKEN";
+
+const DEFAULT_COORDINATOR: &str = "127.0.0.1:7444";
+const DEFAULT_CA: &str = "/etc/redeploy/ca.crt";
 
 /// How long an answer may take. A stream is not an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -42,10 +45,18 @@ pub(super) struct Coordinator {
 }
 
 impl Coordinator {
+    /// The one that is asked for by options, variables or a context.
     pub(super) async fn dial(global: &Global) -> Result<Self, Stop> {
-        let (host, port) = address(&global.coordinator)?;
-        let bearer = Bearer::new(&token(global)?)?;
-        let channel = connect(host, port, tls(&global.ca)?).await?;
+        let target = Target::of(global, Shelf::of_user().as_ref())?;
+        let trust = Trust::of_pem(target.ca.as_bytes()).map_err(|why| Stop::usage(format!("--ca: {why}")))?;
+        let (config, _) = tls(trust)?;
+        Self::connect(&target.coordinator, config, &target.token).await
+    }
+
+    pub(super) async fn connect(coordinator: &str, config: ClientConfig, token: &str) -> Result<Self, Stop> {
+        let (host, port) = address(coordinator)?;
+        let bearer = Bearer::new(token)?;
+        let channel = connect(host, port, config).await?;
         let client = OperatorServiceClient::with_interceptor(channel, bearer)
             .max_decoding_message_size(16 * MESSAGE_BYTES_MAX);
         Ok(Self { client })
@@ -57,6 +68,44 @@ impl Coordinator {
     }
 }
 
+/// Where to, whom to believe, who we are.
+#[derive(PartialEq, Eq)]
+struct Target {
+    coordinator: String,
+    ca: String,
+    token: String,
+}
+
+impl Target {
+    /// Options and variables before the context. A context's token goes to no other coordinator than its own, unless
+    /// that is said.
+    fn of(global: &Global, shelf: Option<&Shelf>) -> Result<Self, Stop> {
+        let is_asked = global.context.is_some() || global.coordinator.is_none();
+        let context = match shelf.filter(|_| is_asked) {
+            Some(shelf) => shelf.read()?.named(global.context.as_deref())?.cloned(),
+            None => None,
+        };
+        let ca = match (&global.ca, &context) {
+            (Some(path), _) => certificates(path)?,
+            (None, Some(context)) => context.ca.clone(),
+            (None, None) => std::fs::read_to_string(DEFAULT_CA).map_err(|_| {
+                let why = format!(
+                    "no coordinator is known: `redeployctl login`, or give --ca; {DEFAULT_CA} is not there"
+                );
+                Stop::usage(why)
+            })?,
+        };
+        let coordinator = global.coordinator.clone().or_else(|| Some(context.as_ref()?.coordinator.clone()));
+        let token = given_token(global)?.or_else(|| Some(context.as_ref()?.token.clone()));
+        let token = token.ok_or_else(|| {
+            Stop::usage(format!(
+                "an API token is needed: `redeployctl login`, or give --token-file, or set {TOKEN}"
+            ))
+        })?;
+        Ok(Self { coordinator: coordinator.unwrap_or_else(|| DEFAULT_COORDINATOR.to_owned()), ca, token })
+    }
+}
+
 /// A request whose answer is not waited for for ever.
 pub(super) fn ask<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -64,11 +113,15 @@ pub(super) fn ask<T>(message: T) -> Request<T> {
     request
 }
 
-fn address(text: &str) -> Result<(String, u16), Stop> {
+/// TLS settings, and where the certificate goes that a fingerprint stood for.
+pub(super) fn tls(trust: Trust) -> Result<(ClientConfig, Shown), Stop> {
+    trust.config().map_err(|error| Stop::usage(format!("TLS cannot be used: {error}")))
+}
+
+pub(super) fn address(text: &str) -> Result<(String, u16), Stop> {
     let bad = || {
-        Stop::usage(format!(
-            "--coordinator {text:?} is no address: write HOST, HOST:PORT or https://HOST:PORT"
-        ))
+        let rule = "write HOST, HOST:PORT or https://HOST:PORT";
+        Stop::usage(format!("{text:?} is no address of a coordinator: {rule}"))
     };
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let uri: Uri = whole.parse().map_err(|_| bad())?;
@@ -84,28 +137,22 @@ fn address(text: &str) -> Result<(String, u16), Stop> {
     Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port))
 }
 
-fn token(global: &Global) -> Result<String, Stop> {
-    let text = match &global.token_file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Stop::usage(format!("--token-file {}: {error}", path.display())))?,
-        None => std::env::var(TOKEN)
-            .map_err(|_| Stop::usage(format!("an API token is needed: give --token-file, or set {TOKEN}")))?,
-    };
-    Ok(text.trim().to_owned())
+/// Certificates to trust, as they stand in a file.
+pub(super) fn certificates(path: &Path) -> Result<String, Stop> {
+    let bad = |error: &dyn std::fmt::Display| Stop::usage(format!("--ca {}: {error}", path.display()));
+    std::fs::read_to_string(path).map_err(|error| bad(&error))
 }
 
-fn tls(ca: &Path) -> Result<ClientConfig, Stop> {
-    let bad = |error: &dyn std::fmt::Display| Stop::usage(format!("--ca {}: {error}", ca.display()));
-    let certificate = CertificateDer::from_pem_file(ca).map_err(|error| bad(&error))?;
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).map_err(|error| bad(&error))?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| bad(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
+/// The token of a file or of the environment, if one is given.
+pub(super) fn given_token(global: &Global) -> Result<Option<String>, Stop> {
+    let text = match &global.token_file {
+        Some(path) => Some(
+            std::fs::read_to_string(path)
+                .map_err(|error| Stop::usage(format!("--token-file {}: {error}", path.display())))?,
+        ),
+        None => std::env::var(TOKEN).ok(),
+    };
+    Ok(text.map(|text| text.trim().to_owned()))
 }
 
 async fn connect(host: String, port: u16, config: ClientConfig) -> Result<Channel, Stop> {
@@ -114,9 +161,9 @@ async fn connect(host: String, port: u16, config: ClientConfig) -> Result<Channe
     let service = tower::service_fn(move |_| {
         let (connector, to) = (connector.clone(), to.clone());
         async move {
+            let name = ServerName::try_from(to.0.clone()).map_err(std::io::Error::other)?;
             let tcp = TcpStream::connect(to).await?;
             tcp.set_nodelay(true)?;
-            let name = ServerName::try_from(COORDINATOR_NAME).map_err(std::io::Error::other)?;
             connector.connect(name, tcp).await.map(TokioIo::new)
         }
     });
@@ -159,6 +206,38 @@ impl Interceptor for Bearer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::Output;
+    use crate::cli::contexts::Context;
+
+    fn global() -> Global {
+        let output = Output::Table;
+        Global { context: None, coordinator: None, ca: None, token_file: None, output, json: false }
+    }
+
+    #[test]
+    fn a_contexts_token_goes_to_its_own_coordinator_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::at(dir.path().join("contexts.toml"));
+        let context = Context { coordinator: "c:1".into(), ca: "CA".into(), token: "rda_c".into() };
+        let added = shelf.change(|all| {
+            all.current = Some("c".into());
+            all.contexts.insert("c".into(), context);
+            Ok(())
+        });
+        added.unwrap();
+        let of = |global: &Global| Target::of(global, Some(&shelf));
+        let current = of(&global()).unwrap_or_else(|stop| panic!("{}", stop.text));
+        assert_eq!((current.coordinator.as_str(), current.token.as_str()), ("c:1", "rda_c"));
+        let ca = dir.path().join("ca");
+        crate::durable::write(&ca, b"PEM").unwrap();
+        let other = Global { coordinator: Some("evil:1".into()), ca: Some(ca), ..global() };
+        assert!(of(&other).is_err_and(|stop| stop.text.contains("an API token is needed")));
+        let said = Global { context: Some("c".into()), coordinator: Some("c-new:1".into()), ..global() };
+        let said = of(&said).unwrap_or_else(|stop| panic!("{}", stop.text));
+        assert_eq!((said.coordinator.as_str(), said.token.as_str()), ("c-new:1", "rda_c"));
+        let unknown = Global { context: Some("d".into()), ..global() };
+        assert!(of(&unknown).is_err_and(|stop| stop.text.contains("there are: c")));
+    }
 
     #[test]
     fn addresses_are_hosts_with_or_without_a_port() {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use redeploy_proto::v1::{Deployment, DeploymentPhase, NodePhase};
+use redeploy_proto::v1::{Deployment, DeploymentPhase, NodePhase, RedeployKind};
 use tonic::{Code, Status};
 
 /// How the program ends.
@@ -62,6 +62,9 @@ impl Exit {
     /// How a deployment ended; `None` while it has not.
     pub(super) fn of(deployment: &Deployment, goal: Goal) -> Option<Self> {
         let any = |wanted: &[NodePhase]| deployment.nodes.iter().any(|node| wanted.contains(&node.phase()));
+        // The order to revert one node has no other good end than that.
+        let is_revert = deployment.kind() == RedeployKind::Revert;
+        let goal = if is_revert && goal == Goal::Done { Goal::RolledBack } else { goal };
         let reached = |is: Goal| Some(if is == goal { Self::Done } else { Self::Failed });
         match deployment.phase() {
             DeploymentPhase::Done => reached(Goal::Done),
@@ -157,6 +160,9 @@ mod tests {
             assert!(code.is_none_or(line), "{code:?}");
         }
         assert!(HELP.contains("  64  "));
+        let revert = RedeployKind::Revert.into();
+        let revert = Deployment { kind: revert, ..deployment(D::RolledBack, N::Reverted) };
+        assert_eq!(Exit::of(&revert, Goal::Done), Some(Exit::Done));
     }
 
     #[test]

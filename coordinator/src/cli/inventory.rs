@@ -1,19 +1,71 @@
-//! The commands about nodes and hosts.
+//! The commands about environments, groups, nodes and hosts.
+
+mod show;
 
 use redeploy_proto::v1;
+use serde_json::json;
 
-use super::args::{HostVerb, NodeVerb};
+use self::show::{
+    environment_facts, environments, group_facts, groups, host_facts, hosts, join_tokens, node_facts, nodes,
+};
+use super::args::{EnvVerb, GroupVerb, HostVerb, NodeVerb, Output};
 use super::dial::{Coordinator, ask};
 use super::exit::{Exit, Stop};
 use super::json;
-use super::text::{say, table, word};
+use super::request::ms;
+use super::text::say;
 
-pub(super) async fn node(at: &Coordinator, verb: NodeVerb, json: bool) -> Result<Exit, Stop> {
+pub(super) async fn env(at: &Coordinator, verb: EnvVerb, output: Output) -> Result<Exit, Stop> {
+    let mut client = at.client();
+    match verb {
+        EnvVerb::List => {
+            let all = client.list_environments(ask(v1::ListEnvironmentsRequest {})).await?.into_inner();
+            environments(&all.environments, output);
+        }
+        EnvVerb::Show { env } => {
+            let request = v1::ListGroupsRequest { env: env.clone() };
+            let groups = client.list_groups(ask(request)).await?.into_inner().groups;
+            environment_facts(&v1::Environment { name: env, groups }, output);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn group(at: &Coordinator, verb: GroupVerb, output: Output) -> Result<Exit, Stop> {
+    let mut client = at.client();
+    match verb {
+        GroupVerb::List { env } => {
+            let request = v1::ListGroupsRequest { env: env.unwrap_or_default() };
+            groups(&client.list_groups(ask(request)).await?.into_inner().groups, output);
+        }
+        GroupVerb::Show { group, env } => {
+            // Names that do not exist are refused here.
+            let request =
+                v1::ListNodesRequest { env: env.clone(), group: group.clone(), host_id: String::new() };
+            let nodes = client.list_nodes(ask(request)).await?.into_inner().nodes;
+            let all = client.list_groups(ask(v1::ListGroupsRequest { env })).await?.into_inner().groups;
+            let found = all.into_iter().find(|found| found.name == group);
+            let found = found.ok_or_else(|| Stop::refused(format!("group {group:?} is gone")))?;
+            group_facts(&found, &nodes, output);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn node(at: &Coordinator, verb: NodeVerb, output: Output) -> Result<Exit, Stop> {
     let mut client = at.client();
     match verb {
         NodeVerb::List(args) => {
-            let request = v1::ListNodesRequest { env: args.env, group: args.group, host_id: String::new() };
-            nodes(&client.list_nodes(ask(request)).await?.into_inner().nodes, json);
+            let request = v1::ListNodesRequest {
+                env: args.env.unwrap_or_default(),
+                group: args.group.unwrap_or_default(),
+                host_id: args.host.unwrap_or_default(),
+            };
+            nodes(&client.list_nodes(ask(request)).await?.into_inner().nodes, output);
+        }
+        NodeVerb::Show { id } => {
+            let found = client.get_node(ask(v1::GetNodeRequest { node_id: id })).await?.into_inner();
+            node_facts(&found, output);
         }
         NodeVerb::Adopt(args) => {
             let request = v1::AdoptNodeRequest {
@@ -22,74 +74,54 @@ pub(super) async fn node(at: &Coordinator, verb: NodeVerb, json: bool) -> Result
                 env: args.env,
                 group: args.group,
             };
-            nodes(&[client.adopt_node(ask(request)).await?.into_inner()], json);
+            nodes(&[client.adopt_node(ask(request)).await?.into_inner()], output);
         }
         NodeVerb::Forget(args) => {
             client.forget_node(ask(v1::ForgetNodeRequest { node_id: args.id })).await?;
+            match output {
+                Output::Json => json::own(&json!({ "node_id": args.id, "is_forgotten": true })),
+                Output::Table => {
+                    say(&format!("node {} is forgotten; its container was not touched", args.id))
+                }
+            }
         }
     }
     Ok(Exit::Done)
 }
 
-fn nodes(nodes: &[v1::Node], json: bool) {
-    if json {
-        return nodes.iter().for_each(|node| json::line(&json::node(node)));
-    }
-    let head = ["NODE", "GROUP", "CONTAINER", "HOST", "STATE", "IMAGE"].map(str::to_owned).to_vec();
-    let row = |node: &v1::Node| {
-        let container = node.container.clone().unwrap_or_default();
-        let state = word(container.state().as_str_name(), "CONTAINER_STATE_");
-        vec![
-            node.node_id.to_string(),
-            format!("{}/{}", node.env, node.group),
-            container.name,
-            if node.host_name.is_empty() { node.host_id.clone() } else { node.host_name.clone() },
-            if node.is_present { state } else { "not there".to_owned() },
-            container.image,
-        ]
-    };
-    table(&std::iter::once(head).chain(nodes.iter().map(row)).collect::<Vec<_>>());
-}
-
-pub(super) async fn host(at: &Coordinator, verb: HostVerb, json: bool) -> Result<Exit, Stop> {
+pub(super) async fn host(at: &Coordinator, verb: HostVerb, output: Output) -> Result<Exit, Stop> {
     let mut client = at.client();
     match verb {
         HostVerb::List => {
-            hosts(&client.list_hosts(ask(v1::ListHostsRequest {})).await?.into_inner().hosts, json);
+            hosts(&client.list_hosts(ask(v1::ListHostsRequest {})).await?.into_inner().hosts, output);
+        }
+        HostVerb::Show { host } => {
+            let found = client.get_host(ask(v1::GetHostRequest { host })).await?.into_inner();
+            let request = v1::ListNodesRequest { host_id: found.host_id.clone(), ..Default::default() };
+            let nodes = client.list_nodes(ask(request)).await?.into_inner().nodes;
+            host_facts(&found, &nodes, output);
         }
         HostVerb::Token(args) => {
-            let expires_in_ms = u64::try_from(args.expires.as_millis()).unwrap_or(u64::MAX);
-            let request = v1::CreateJoinTokenRequest { expires_in_ms, comment: args.comment };
+            let request =
+                v1::CreateJoinTokenRequest { expires_in_ms: ms(args.expires), comment: args.comment };
             let made = client.create_join_token(ask(request)).await?.into_inner();
-            if json {
-                json::line(&serde_json::json!({ "token": made.token }));
-            } else {
-                say(&made.token);
+            match output {
+                Output::Json => json::line(&made),
+                Output::Table => say(&made.token),
             }
         }
+        HostVerb::Tokens => {
+            let all = client.list_join_tokens(ask(v1::ListJoinTokensRequest {})).await?.into_inner();
+            join_tokens(&all.tokens, output);
+        }
+        HostVerb::RevokeToken(args) => {
+            let request = v1::RevokeJoinTokenRequest { token_id: args.id };
+            join_tokens(&[client.revoke_join_token(ask(request)).await?.into_inner()], output);
+        }
         HostVerb::Revoke(args) => {
-            let request = v1::RevokeHostRequest { host: args.host, comment: String::new() };
-            hosts(&[client.revoke_host(ask(request)).await?.into_inner()], json);
+            let request = v1::RevokeHostRequest { host: args.host, comment: args.comment };
+            hosts(&[client.revoke_host(ask(request)).await?.into_inner()], output);
         }
     }
     Ok(Exit::Done)
-}
-
-fn hosts(hosts: &[v1::Host], json: bool) {
-    if json {
-        return hosts.iter().for_each(|host| json::line(&json::host(host)));
-    }
-    let head = ["HOST", "NAME", "STATE", "NODES", "ENGINE", "ADDRESS"].map(str::to_owned).to_vec();
-    let row = |host: &v1::Host| {
-        let facts = host.facts.clone().unwrap_or_default();
-        vec![
-            host.host_id.clone(),
-            facts.host_name,
-            word(host.state().as_str_name(), "HOST_STATE_"),
-            host.nodes.to_string(),
-            facts.engine_version,
-            host.address.clone(),
-        ]
-    };
-    table(&std::iter::once(head).chain(hosts.iter().map(row)).collect::<Vec<_>>());
 }

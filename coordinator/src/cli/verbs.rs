@@ -1,124 +1,130 @@
 //! The commands about deployments.
 
 use redeploy_proto::v1;
-use redeploy_proto::v1::create_deployment_request::To;
-use uuid::Uuid;
+use tonic::{Response, Status};
 
-use super::args::{DeployArgs, FollowArgs, IdArgs, OnFailure, Parallel, Pull, StatusArgs, SureArgs};
+use super::args::{DeployArgs, FollowArgs, HistoryArgs, IdArgs, Output, RevertArgs, StatusArgs, SureArgs};
 use super::dial::{Coordinator, ask};
 use super::exit::{Exit, Goal, Stop, is_passing};
 use super::follow::{PAUSE, follow};
+use super::request::{self, Password};
 use super::{json, text};
 
 /// How often an order is given again whose answer did not come.
 const ATTEMPTS: u32 = 20;
 
-pub(super) async fn deploy(at: &Coordinator, args: DeployArgs, json: bool) -> Result<Exit, Stop> {
+/// Deployments in one answer.
+const PAGE: u32 = 500;
+
+pub(super) async fn deploy(
+    at: &Coordinator,
+    args: DeployArgs,
+    password: Option<Password>,
+    output: Output,
+) -> Result<Exit, Stop> {
     let detach = args.detach;
-    let request = request(args);
+    let request = request::deploy(args, password);
+    // The key makes it one deployment, however often this is sent.
+    let made = again(async || at.client().create_deployment(ask(request.clone())).await).await?;
+    ordered(at, made, detach, Goal::Done, output).await
+}
+
+pub(super) async fn revert(at: &Coordinator, args: RevertArgs, output: Output) -> Result<Exit, Stop> {
+    let detach = args.detach;
+    let request = request::revert(args);
+    let made = again(async || at.client().revert_node(ask(request.clone())).await).await?;
+    ordered(at, made, detach, Goal::RolledBack, output).await
+}
+
+/// Gives an order that bears a key until its answer comes.
+async fn again(
+    order: impl AsyncFn() -> Result<Response<v1::Deployment>, Status>,
+) -> Result<v1::Deployment, Status> {
     let mut attempt = 0;
-    let made = loop {
-        // The key makes it one deployment, however often this is sent.
-        match at.client().create_deployment(ask(request.clone())).await {
+    loop {
+        match order().await {
             Err(status) if is_passing(&status) && attempt < ATTEMPTS => attempt += 1,
-            answer => break answer?.into_inner(),
+            answer => return answer.map(Response::into_inner),
         }
         tokio::time::sleep(PAUSE).await;
-    };
-    ordered(at, made, detach, Goal::Done, json).await
-}
-
-fn request(args: DeployArgs) -> v1::CreateDeploymentRequest {
-    use v1::batches::Size;
-    use v1::strategy::Kind;
-    let batches = |size| Kind::Batches(v1::Batches { size: Some(size) });
-    let kind = match args.parallel {
-        Parallel::Nodes(1) => Kind::Sequential(v1::Sequential {}),
-        Parallel::Nodes(nodes) => batches(Size::Nodes(nodes)),
-        Parallel::Percent(percent) => batches(Size::Percent(percent)),
-        Parallel::All => Kind::AllAtOnce(v1::AllAtOnce {}),
-    };
-    let pull = match args.pull {
-        Pull::Auto => v1::PullPolicy::Auto,
-        Pull::Never => v1::PullPolicy::Never,
-    };
-    let on_failure = match args.on_failure {
-        OnFailure::Halt => v1::FailurePolicy::Halt,
-        OnFailure::Rollback => v1::FailurePolicy::Rollback,
-    };
-    let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    v1::CreateDeploymentRequest {
-        idempotency_key: Uuid::now_v7().to_string(),
-        target: Some(v1::Target {
-            env: args.env.unwrap_or_default(),
-            group: args.group.unwrap_or_default(),
-            node_id: args.node.unwrap_or_default(),
-        }),
-        to: args.image.map(To::Image).or(args.tag.map(To::Tag)),
-        options: Some(v1::RedeployOptions {
-            verify_timeout_ms: args.verify_timeout.map_or(0, ms),
-            probe: args.probe.unwrap_or_default(),
-            pull: pull.into(),
-            ..v1::RedeployOptions::default()
-        }),
-        login: None,
-        strategy: Some(v1::Strategy { kind: Some(kind), delay_ms: ms(args.delay) }),
-        on_failure: on_failure.into(),
-        deadline_ms: args.deadline.map_or(0, ms),
-        queue: args.queue,
-        comment: args.comment,
     }
 }
 
-pub(super) async fn status(at: &Coordinator, args: StatusArgs, json: bool) -> Result<Exit, Stop> {
+pub(super) async fn status(at: &Coordinator, args: StatusArgs, output: Output) -> Result<Exit, Stop> {
     let Some(id) = args.id else {
-        let list = at.client().list_deployments(ask(v1::ListDeploymentsRequest::default())).await?;
-        let found = list.into_inner().deployments;
-        if json {
-            found.iter().for_each(|deployment| json::line(&json::deployment(deployment)));
-        } else {
-            text::deployments(&found);
-        }
+        let request = v1::ListDeploymentsRequest::default();
+        let list = at.client().list_deployments(ask(request)).await?.into_inner();
+        listed(&list.deployments, output);
         return Ok(Exit::Done);
     };
-    if args.follow {
-        return follow(at, &id, Goal::Done, json).await;
+    if args.watch {
+        return follow(at, &id, Goal::Done, output).await;
     }
     let found = at.client().get_deployment(ask(v1::GetDeploymentRequest { deployment_id: id })).await?;
-    show(found.get_ref(), json);
+    show(found.get_ref(), output);
     Ok(Exit::Done)
 }
 
-pub(super) async fn halt(at: &Coordinator, args: IdArgs, json: bool) -> Result<Exit, Stop> {
-    let made = at.client().halt_deployment(ask(action(args.id))).await?;
-    show(made.get_ref(), json);
+pub(super) async fn history(at: &Coordinator, args: HistoryArgs, output: Output) -> Result<Exit, Stop> {
+    let mut request = v1::ListDeploymentsRequest {
+        env: args.env.unwrap_or_default(),
+        group: args.group.unwrap_or_default(),
+        node_id: args.node.unwrap_or_default(),
+        ..v1::ListDeploymentsRequest::default()
+    };
+    let mut found = Vec::new();
+    let mut left = args.limit;
+    while left > 0 {
+        request.page_size = left.min(PAGE);
+        let page = at.client().list_deployments(ask(request.clone())).await?.into_inner();
+        left = left.saturating_sub(u32::try_from(page.deployments.len()).unwrap_or(u32::MAX));
+        found.extend(page.deployments);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    listed(&found, output);
     Ok(Exit::Done)
 }
 
-pub(super) async fn resume(at: &Coordinator, args: FollowArgs, json: bool) -> Result<Exit, Stop> {
-    let made = at.client().resume_deployment(ask(action(args.id.id))).await?;
-    ordered(at, made.into_inner(), args.detach, Goal::Done, json).await
+fn listed(found: &[v1::Deployment], output: Output) {
+    match output {
+        Output::Json => found.iter().for_each(json::line),
+        Output::Table => text::deployments(found),
+    }
 }
 
-pub(super) async fn retry_failed(at: &Coordinator, args: FollowArgs, json: bool) -> Result<Exit, Stop> {
-    let made = at.client().retry_failed(ask(action(args.id.id))).await?;
-    ordered(at, made.into_inner(), args.detach, Goal::Done, json).await
+pub(super) async fn halt(at: &Coordinator, args: IdArgs, output: Output) -> Result<Exit, Stop> {
+    let made = at.client().halt_deployment(ask(action(args))).await?;
+    show(made.get_ref(), output);
+    Ok(Exit::Done)
 }
 
-pub(super) async fn cancel(at: &Coordinator, args: SureArgs, json: bool) -> Result<Exit, Stop> {
+pub(super) async fn resume(at: &Coordinator, args: FollowArgs, output: Output) -> Result<Exit, Stop> {
+    let made = at.client().resume_deployment(ask(action(args.id))).await?;
+    ordered(at, made.into_inner(), args.detach, Goal::Done, output).await
+}
+
+pub(super) async fn retry_failed(at: &Coordinator, args: FollowArgs, output: Output) -> Result<Exit, Stop> {
+    let made = at.client().retry_failed(ask(action(args.id))).await?;
+    ordered(at, made.into_inner(), args.detach, Goal::Done, output).await
+}
+
+pub(super) async fn cancel(at: &Coordinator, args: SureArgs, output: Output) -> Result<Exit, Stop> {
     let SureArgs { follow, sure: _ } = args;
-    let made = at.client().cancel_deployment(ask(action(follow.id.id))).await?;
-    ordered(at, made.into_inner(), follow.detach, Goal::Cancelled, json).await
+    let made = at.client().cancel_deployment(ask(action(follow.id))).await?;
+    ordered(at, made.into_inner(), follow.detach, Goal::Cancelled, output).await
 }
 
-pub(super) async fn rollback(at: &Coordinator, args: SureArgs, json: bool) -> Result<Exit, Stop> {
+pub(super) async fn rollback(at: &Coordinator, args: SureArgs, output: Output) -> Result<Exit, Stop> {
     let SureArgs { follow, sure: _ } = args;
-    let made = at.client().rollback_deployment(ask(action(follow.id.id))).await?;
-    ordered(at, made.into_inner(), follow.detach, Goal::RolledBack, json).await
+    let made = at.client().rollback_deployment(ask(action(follow.id))).await?;
+    ordered(at, made.into_inner(), follow.detach, Goal::RolledBack, output).await
 }
 
-fn action(deployment_id: String) -> v1::DeploymentActionRequest {
-    v1::DeploymentActionRequest { deployment_id, comment: String::new() }
+fn action(args: IdArgs) -> v1::DeploymentActionRequest {
+    v1::DeploymentActionRequest { deployment_id: args.id, comment: args.comment }
 }
 
 /// What becomes of an order that was taken.
@@ -127,19 +133,18 @@ async fn ordered(
     made: v1::Deployment,
     detach: bool,
     goal: Goal,
-    json: bool,
+    output: Output,
 ) -> Result<Exit, Stop> {
     if detach {
-        show(&made, json);
+        show(&made, output);
         return Ok(Exit::Done);
     }
-    follow(at, &made.deployment_id, goal, json).await
+    follow(at, &made.deployment_id, goal, output).await
 }
 
-fn show(deployment: &v1::Deployment, json: bool) {
-    if json {
-        json::line(&json::deployment(deployment));
-    } else {
-        text::whole(deployment);
+fn show(deployment: &v1::Deployment, output: Output) {
+    match output {
+        Output::Json => json::line(deployment),
+        Output::Table => text::whole(deployment),
     }
 }

@@ -67,6 +67,7 @@ pub fn carry_out(deployment: &mut Deployment, decision: &Decision, now: Moment) 
 fn make(deployment: &mut Deployment, step: &Move, now: Moment) -> Option<Errand> {
     match step {
         Move::Begin => {
+            deployment.started_at = Some(now);
             deployment.deadline = now.after(deployment.terms.budget);
             deployment.enter(Phase::Checking, now);
             None

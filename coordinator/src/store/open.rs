@@ -1,15 +1,18 @@
 //! Opens the database, or says what is wrong with it and what to do.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite as Db, Transaction};
 
 use super::{StoreError, failed};
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a statement waits for another one's lock.
 const BUSY: Duration = Duration::from_secs(10);
@@ -55,6 +58,15 @@ pub enum OpenError {
         /// Its schema.
         schema: i64,
     },
+    /// An older program wrote it, and another one may be using it.
+    #[error("the store {path} has schema {schema}, which is older than this program's: start this \
+             redeploy-coordinator once, which brings it up to date", path = path.display())]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        schema: i64,
+    },
     /// It cannot be brought to the schema of this program.
     #[error("cannot bring the store {path} to the schema of this program: check that the disk is not full",
             path = path.display())]
@@ -73,23 +85,37 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Open { path: path.to_owned(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            // What is wiped must not stay in a free page.
-            .pragma("secure_delete", "ON")
-            .busy_timeout(BUSY);
-        let writer = options.clone().create_if_missing(true);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(writer).await;
-        let writer = writer.map_err(|error| damaged_or(path, error, refused))?;
+        let writer = connect(path, options(path).create_if_missing(true), 1).await?;
         inspect(path, &writer).await?;
-        sqlx::migrate!("./migrations").run(&writer).await.map_err(|error| migration(path, error))?;
-        let reader = options.pragma("query_only", "ON");
-        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_with(reader).await;
-        Ok(Self { writer, reader: reader.map_err(refused)? })
+        MIGRATOR.run(&writer).await.map_err(|error| migration(path, error))?;
+        let reader = connect(path, options(path).pragma("query_only", "ON"), READERS).await?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Opens the store at `path` beside the coordinator that may be using it: as it is, or not at all.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn beside(path: &Path) -> Result<Self, OpenError> {
+        let writer = connect(path, options(path), 1).await?;
+        let refused = |source| OpenError::Open { path: path.to_owned(), source };
+        let schema: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&writer)
+            .await
+            .map_err(|error| damaged_or(path, error, refused))?;
+        let path = path.to_owned();
+        match schema.cmp(&MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)) {
+            Ordering::Equal => {}
+            Ordering::Less => return Err(OpenError::Older { path, schema }),
+            Ordering::Greater => return Err(OpenError::Newer { path, schema }),
+        }
+        let reader = connect(&path, options(&path).pragma("query_only", "ON"), 1).await?;
+        Ok(Self { writer, reader })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.writer
     }
 
     /// A transaction that holds the write lock from its beginning.
@@ -102,6 +128,26 @@ impl Sqlite {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // What is wiped must not stay in a free page.
+        .pragma("secure_delete", "ON")
+        .busy_timeout(BUSY)
+}
+
+async fn connect(
+    path: &Path,
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<SqlitePool, OpenError> {
+    let pool = SqlitePoolOptions::new().max_connections(connections).connect_with(options).await;
+    pool.map_err(|error| damaged_or(path, error, |source| OpenError::Open { path: path.to_owned(), source }))
 }
 
 async fn inspect(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {

@@ -3,10 +3,9 @@
 use redeploy_proto::RedeployId;
 use sqlx::FromRow;
 
-use super::{Idempotency, NewEvent, Sqlite, StoreError, failed, writing};
+use super::{Idempotency, Sqlite, StoreError, failed};
 use crate::deployment::Deployment;
-use crate::ids::{DeploymentId, EnvName, GroupName};
-use crate::moment::Moment;
+use crate::ids::{DeploymentId, EnvName, GroupName, NodeId};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -32,7 +31,7 @@ pub struct EventRow {
     pub seq: i64,
     /// When.
     pub at: i64,
-    /// See [`NewEvent`] for these.
+    /// See [`NewEvent`](super::NewEvent) for these.
     pub kind: String,
     /// Environment.
     pub env: String,
@@ -72,6 +71,8 @@ pub struct DeploymentFilter {
     pub env: Option<EnvName>,
     /// Of this group.
     pub group: Option<GroupName>,
+    /// That this node is part of.
+    pub node: Option<NodeId>,
     /// Not over.
     pub only_open: bool,
     /// Older than this one.
@@ -89,12 +90,15 @@ impl Sqlite {
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT body FROM deployments WHERE ($1 IS NULL OR env = $1) AND ($2 IS NULL OR grp = $2) \
              AND ($3 = 0 OR is_open = 1) AND ($4 IS NULL OR deployment_id < $4) \
-             ORDER BY deployment_id DESC LIMIT $5",
+             AND ($5 IS NULL OR EXISTS (SELECT 1 FROM deployment_nodes AS part \
+             WHERE part.deployment_id = deployments.deployment_id AND part.node_id = $5)) \
+             ORDER BY deployment_id DESC LIMIT $6",
         )
         .bind(filter.env.as_ref().map(EnvName::as_str))
         .bind(filter.group.as_ref().map(GroupName::as_str))
         .bind(filter.only_open)
         .bind(filter.before.map(|id| id.to_string()))
+        .bind(filter.node.map(|node| i64::from(node.0)))
         .bind(i64::from(filter.limit))
         .fetch_all(&self.reader)
         .await
@@ -104,6 +108,27 @@ impl Sqlite {
             deployments.push(self.whole(body).await?);
         }
         Ok(deployments)
+    }
+
+    /// How many deployments are in each phase: the phase as JSON, and the number. Of phases that say why, one stands for all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployments_by_phase(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as("SELECT min(json_extract(body, '$.phase')), count(*) FROM deployments GROUP BY phase")
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed("count deployments"))
+    }
+
+    /// Asks for nothing, to see whether the store answers.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        let one: Result<i64, _> =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&self.reader).await;
+        one.map(drop).map_err(failed("answer"))
     }
 
     /// The ids that begin or end with a text; at most a few.
@@ -179,16 +204,6 @@ impl Sqlite {
             .map_err(failed("read a sealed login"))
     }
 
-    /// Adds an event that belongs to no batch.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn add_event(&self, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
-        let mut tx = self.begin("store an event").await?;
-        writing::insert_event(&mut tx, event, at).await?;
-        tx.commit().await.map_err(failed("store an event"))
-    }
-
     /// Events after a number, of all or one environment or deployment.
     ///
     /// # Errors
@@ -211,6 +226,32 @@ impl Sqlite {
         .fetch_all(&self.reader)
         .await
         .map_err(failed("read events"))
+    }
+
+    /// The newest events after a number, oldest of them first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn newest_events(
+        &self,
+        after: u64,
+        env: &str,
+        deployment: &str,
+        count: u32,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let mut rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
+             ORDER BY seq DESC LIMIT $4",
+        )
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(env)
+        .bind(deployment)
+        .bind(i64::from(count))
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed("read events"))?;
+        rows.reverse();
+        Ok(rows)
     }
 
     /// Writes a line into the audit log.
