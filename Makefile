@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help need build demo check test engines bench soak audit clean-containers clean-images
+.PHONY: help need build demo check test engines bench bench-scale soak audit clean-containers clean-images
 
 MINUTES ?= 10
 
@@ -17,9 +17,9 @@ build: ## the programs, optimised: target/release/redeploy-agent, redeploy-coord
 	@scripts/need build
 	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
 
-demo: ## plan, redeploy, undo and revert of a small web app, on this machine's engine (as root)
+demo: ## a small web app redeployed, undone, reverted, then a group of three, on this machine's engine (as root)
 	@scripts/need demo
-	cargo build --locked --quiet -p redeploy-agent
+	cargo build --locked --quiet -p redeploy-agent -p redeploy-coordinator
 	@scripts/demo
 
 check: ## format, lints, documentation
@@ -47,6 +47,11 @@ bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS
 	@scripts/need bench
 	cargo build --locked --release -p redeploy-agent
 	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime
+
+bench-scale: ## 10,000 simulated agents and one coordinator: memory, orders, latency; BENCH_AGENTS=10000
+	@scripts/need bench
+	cargo build --locked --release -p redeploy-coordinator
+	cargo bench --locked -p redeploy-tests --bench scale
 
 soak: ## the end-to-end suites again and again for MINUTES=10, and a look at what they leave
 	@scripts/need test

@@ -85,7 +85,7 @@ impl Agent {
 }
 
 /// `target/<profile>/NAME`, given that this test runs from `target/<profile>/deps`.
-pub(crate) fn built_beside_tests(name: &str) -> Result<PathBuf> {
+pub fn built_beside_tests(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(Path::parent).context("the test runs from an unusual place")?;
     let program = profile.join(name);
