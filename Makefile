@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help need build demo check test engines fleet bench soak audit clean-containers clean-images
+.PHONY: help need build demo check test engines fleet bench bench-scale soak audit clean-containers clean-images
 
 MINUTES ?= 10
 
@@ -52,6 +52,11 @@ bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS
 	@scripts/need bench
 	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
 	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime --bench idle
+
+bench-scale: ## 10,000 simulated agents and one coordinator: memory, orders, latency; BENCH_AGENTS=10000
+	@scripts/need bench
+	cargo build --locked --release -p redeploy-coordinator
+	cargo bench --locked -p redeploy-tests --bench scale
 
 soak: ## the end-to-end suites again and again for MINUTES=10, and a look at what they leave
 	@scripts/need test

@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Agent and coordinator bring their own connections, with the TLS they need.
         .build_transport(false)
+        .codec_path("crate::codec::Frugal")
         // Secrets must not be printed by accident; `src/v1.rs` writes these by hand.
         .skip_debug([
             "redeploy.v1.RegistryLogin",

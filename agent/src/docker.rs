@@ -218,6 +218,9 @@ pub trait Engine: Send + Sync {
     /// What differs from the image.
     async fn diff(&self, id: &str) -> Result<Vec<Change>, EngineError>;
 
+    /// Bytes in its writable layer, which is what differs from its image; `None` if the engine cannot say.
+    async fn written_bytes(&self, id: &str) -> Result<Option<u64>, EngineError>;
+
     /// Container events from `since_ns` (nanoseconds since 1970) on.
     async fn events(&self, since_ns: i64) -> Result<EventStream, EngineError>;
 

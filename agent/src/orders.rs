@@ -126,6 +126,7 @@ impl Agent {
         compose::settle(&mut plan, picture, &compose).await;
         plan.outgoing.anew = self.anew(id, &observed).await?;
         plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
+        self.add_copies(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
@@ -155,11 +156,12 @@ impl Agent {
             let fetched = image::present(self.engine.as_ref(), &seen.container).await?;
             let archives = plan::dependent_archives(&seen);
             let space = observe::measure(&self.engine, &self.config, &dependent.id, &archives).await?;
-            plan.space.add_all_of(&space);
             let ground = plan::Ground { observed: &seen, fetched: &fetched, config: &self.config };
             let mut of_it = plan::make_dependent(plan, Timestamp::now(), ground, archives, space)?;
             of_it.outgoing.anew = self.anew(plan.id, &seen).await?;
             of_it.outgoing.stand_in = plan::make_stand_in(plan.id, &seen);
+            self.add_copies(&mut of_it).await?;
+            plan.space.add_all_of(&of_it.space);
             plan.dependents.push(of_it);
         }
         Ok(())
@@ -220,6 +222,7 @@ impl Agent {
         plan.outgoing.anew = self.anew(id, &observed).await?;
         plan.outgoing.stand_in = plan::make_stand_in(id, &observed).filter(|_| plan.outgoing.anew.is_some());
         self.fix_image(&mut plan).await?;
+        self.add_copies(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
         let refusals = plan::check(&plan, &observed);
@@ -275,6 +278,7 @@ impl Agent {
             let more = steps::tidy(self.engine.as_ref(), &self.data, &node, self.retention()).await?;
             tidied.containers.extend(more.containers);
             tidied.archives.extend(more.archives);
+            tidied.dead.extend(more.dead);
         }
         Ok(tidied)
     }
@@ -338,6 +342,7 @@ impl Agent {
         if report.parked.is_some() && self.is_parked_gone(plan).await {
             report.parked_is_gone();
         }
+        report.warnings.extend(self.dead(plan).await);
         durable::write(&dir.report(), &serde_json::to_vec_pretty(&report)?)?;
         self.audience.report(&report);
         Ok(report)

@@ -288,6 +288,10 @@ pub struct Space {
     /// The same if that container changes everything it can write to.
     #[serde(default)]
     pub to_set_aside_max: u64,
+    /// Bytes of roots that are copied from one container to another, because of stand-ins: each goes into the engine's
+    /// directory, and on its way through an archive in ours.
+    #[serde(default)]
+    pub to_copy: u64,
     /// What is read as a whole after the stop, because its file system does not tell what changed.
     #[serde(default)]
     pub read_whole: Vec<ReadWhole>,

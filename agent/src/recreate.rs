@@ -36,7 +36,7 @@ pub use endpoints::NetworkRecord;
 pub use error::RecreateError;
 pub use peers::{identify, lean_on};
 pub use report::{FieldSource, RecreateFinding, Severity, Source};
-pub use volumes::{OwnVolume, own_volumes};
+pub use volumes::{OwnVolume, given_targets, own_volumes};
 
 /// The container to replace.
 #[derive(Debug, Clone, Copy)]

@@ -19,6 +19,7 @@ mod ledger;
 mod line;
 mod outbox;
 mod pause;
+mod said;
 mod wire;
 mod worker;
 
@@ -62,17 +63,16 @@ pub enum RunError {
     Revoked,
 }
 
-/// Serves the coordinator until `stop`. Ends what was left open first. At `stop` jobs turn back, and are waited for.
+/// Serves the coordinator until `stop`. What was left open is ended before anything else is begun. At `stop` jobs turn
+/// back, and are waited for.
 ///
 /// # Errors
 /// [`RunError`]
 pub async fn run(means: Means, stop: CancellationToken) -> Result<(), RunError> {
     let identity = Identity::load(&means.data)?;
     let reporter = Arc::new(Reporter::new(&means.data, identity.joined_at));
-    let worker = Arc::new(Worker::new(means, stop.clone()));
-    if let Err(error) = Box::pin(worker.recover()).await {
-        tracing::error!(error = explain(&error), "what was left open was not looked at");
-    }
+    let worker = Arc::new(Worker::new(means, stop.child_token()));
+    worker.recover(true);
     let mut runner = Runner { identity, worker, reporter, stop };
     let ended = runner.sessions().await;
     runner.worker.stop().await;
@@ -126,7 +126,7 @@ impl Runner {
         let mut progress = tokio::time::interval(PROGRESS);
         loop {
             tokio::select! {
-                message = line.next() => self.take(message?, &line),
+                message = line.next() => self.take(message?, &mut line).await,
                 () = worker.outbox.news.notified() => line.say_all(worker.outbox.take()).await?,
                 _ = progress.tick() => line.say_all(worker.outbox.take()).await?,
                 () = worker.outbox.ended.notified() => {
@@ -147,8 +147,9 @@ impl Runner {
 
     /// What the coordinator is to know before it sends anything again.
     async fn open(&self) -> Vec<v1::OpenOrder> {
-        let running = self.worker.running();
         let due = self.due().await;
+        // In this order: what ends in between is then said to be running, and its report follows.
+        let running = self.worker.open().await;
         let ended = due.iter().filter(|(id, _)| !running.contains(id)).map(|(id, _)| (*id, true));
         let open = running.iter().map(|id| (*id, false)).chain(ended);
         open.map(|(id, has_ended)| v1::OpenOrder { redeploy_id: id.to_string(), has_ended }).collect()
@@ -162,7 +163,7 @@ impl Runner {
     /// Says what is not acknowledged, and was not said in this session just now.
     async fn report(&self, line: &mut Line) -> Result<(), LineError> {
         for (id, report) in self.due().await {
-            if line.is_new(id, report.verdict(), REPORT_AGAIN) {
+            if line.said.is_new(id, report.verdict(), REPORT_AGAIN) {
                 line.say(v1::agent_message::Message::Report(report)).await?;
             }
         }
@@ -170,16 +171,25 @@ impl Runner {
     }
 
     /// Does as it is told. What makes no sense is told in the log: nobody can answer for an id that is none.
-    fn take(&self, message: Message, line: &Line) {
+    async fn take(&self, message: Message, line: &mut Line) {
         let worker = &self.worker;
         let config = &worker.means.config;
         let taken = match message {
             Message::Welcome(_) => return tracing::warn!("a second Welcome is ignored"),
-            Message::Redeploy(order) => wire::redeploy(order, config).map(|order| self.order(order)),
-            Message::Revert(order) => wire::revert(order, config).map(|order| self.order(order)),
+            Message::Redeploy(order) => match wire::redeploy(order, config) {
+                Ok(order) => Ok(self.order(order).await),
+                Err(error) => Err(error),
+            },
+            Message::Revert(order) => match wire::revert(order, config) {
+                Ok(order) => Ok(self.order(order).await),
+                Err(error) => Err(error),
+            },
             Message::Preflight(order) => order.redeploy_id.parse().map(|id| worker.preflight(id, order)),
             Message::Cancel(order) => order.redeploy_id.parse().map(|id| worker.cancel(id)),
-            Message::Ack(ack) => ack.redeploy_id.parse().map(|id| self.acknowledged(id, line)),
+            Message::Ack(ack) => match ack.redeploy_id.parse() {
+                Ok(id) => Ok(self.acknowledged(id, line).await),
+                Err(error) => Err(error),
+            },
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the coordinator sent something that makes no sense");
@@ -187,19 +197,23 @@ impl Runner {
     }
 
     /// An order that comes again is answered again, acknowledged or not.
-    fn order(&self, order: wire::Order) {
+    async fn order(&self, order: wire::Order) {
         let id = order.id;
-        if self.worker.order(order)
-            && let Some(report) = self.reporter.report(id)
-        {
+        if !self.worker.order(order).await {
+            return;
+        }
+        let reporter = Arc::clone(&self.reporter);
+        if let Ok(Some(report)) = tokio::task::spawn_blocking(move || reporter.report(id)).await {
             self.worker.outbox.answer(report);
         }
     }
 
-    fn acknowledged(&self, id: RedeployId, line: &Line) {
+    async fn acknowledged(&self, id: RedeployId, line: &mut Line) {
         // One that was not said in this session belongs to an older one; it is said again.
-        let Some(verdict) = line.said(id) else { return };
-        if let Err(error) = self.reporter.acknowledge(id, verdict) {
+        let Some(verdict) = line.said.answered(id) else { return };
+        let reporter = Arc::clone(&self.reporter);
+        let keeping = tokio::task::spawn_blocking(move || reporter.acknowledge(id, verdict)).await;
+        if let Ok(Err(error)) = keeping {
             tracing::error!(%id, error = explain(&error), "an acknowledgement cannot be kept");
         }
     }

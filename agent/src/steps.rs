@@ -44,7 +44,7 @@ use crate::saga::SagaKind;
 pub use crew::Crew;
 pub use error::StepError;
 pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
-pub use retire::{Tidied, tidy};
+pub use retire::{Tidied, dead, tidy};
 pub use runner::Hands;
 pub use stand_in::{awaits_parked_name, parked_by};
 pub use verify::VerifyError;

@@ -6,16 +6,28 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use redeploy_agent::archive::Manifest;
+use redeploy_agent::paths::DataDir;
 use redeploy_agent::plan::{Incoming, Into, Plan, Source};
 use redeploy_agent::report::{Leftovers, Report, Verdict, report};
 use redeploy_agent::saga::{Event, Outcome, Reason, Record, SagaKind, State, read_journal, state_of};
+use redeploy_agent::session::{Identity, IdentityError, Note};
 use redeploy_agent::steps::{Step, StepOutput, steps_of};
+use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A host that has joined a coordinator of version 1, and has two orders.
+fn joined() -> DataDir {
+    DataDir::new(&fixture("joined-v1"))
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn plan(name: &str) -> Plan {
@@ -148,4 +160,47 @@ fn a_manifest() {
     let stems: Vec<&str> = manifest.archives.iter().map(|line| line.stem.as_str()).collect();
     assert_eq!(stems, ["paths", "volume-0-shop"]);
     assert!(manifest.archives.iter().all(|line| line.sealed && line.rounds.len() == 1));
+}
+
+#[test]
+fn an_order() {
+    let order = |id: &str| {
+        let dir = joined().redeploy(id.parse().unwrap());
+        (Note::read(&dir).unwrap(), json_of(&dir.order()))
+    };
+    let (note, text) = order("0193a1b2-7c00-7000-8000-00000000000a");
+    assert_eq!((note.version, note.node_id, note.generation), (1, 7, 12));
+    assert_eq!((note.container.as_str(), note.kind), ("web", SagaKind::Redeploy));
+    assert_eq!(note.accepted_at.to_string(), "2026-01-01T00:00:00Z");
+    assert_eq!(note.refusals, Vec::<String>::new(), "one that was not refused does not mention refusals");
+    assert_eq!(serde_json::to_value(&note).unwrap(), text, "it is written as it was");
+
+    let (refused, text) = order("0193a1b2-7c00-7000-8000-00000000000b");
+    assert_eq!((refused.kind, refused.generation), (SagaKind::Revert, 13));
+    assert_eq!(refused.refusals, ["container web has no parked container to go back to"]);
+    assert_eq!(serde_json::to_value(&refused).unwrap(), text);
+}
+
+#[test]
+fn an_identity() {
+    let identity = Identity::load(&joined()).unwrap();
+    assert_eq!(identity.coordinator.to_string(), "https://coordinator.example:7443");
+    assert_eq!(identity.host_id, "0193a1b2-7c00-7000-8000-000000000001");
+    assert!(identity.key.starts_with("-----BEGIN PRIVATE KEY-----\n"), "PKCS#8, PEM");
+    assert_eq!(
+        (identity.certificate.as_slice(), identity.ca.as_slice()),
+        (&b"a certificate"[..], &b"a CA"[..])
+    );
+    let times = [identity.joined_at, identity.issued_at, identity.not_after].map(|at| at.to_string());
+    assert_eq!(times, ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2027-01-02T00:00:00Z"]);
+
+    // It is written as it was, and of another version it is not read at all.
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::new(dir.path());
+    identity.store(&data).unwrap();
+    let mut text = json_of(&data.coordinator());
+    assert_eq!(text, json_of(&joined().coordinator()));
+    text["version"] = json!(2);
+    redeploy_agent::durable::write(&data.coordinator(), text.to_string().as_bytes()).unwrap();
+    assert!(matches!(Identity::load(&data), Err(IdentityError::Damaged { .. })));
 }

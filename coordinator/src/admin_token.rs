@@ -86,6 +86,8 @@ fn free_name(taken: &[String]) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use sqlx::Connection as _;
+
     use super::*;
     use crate::store::hash_of;
 
@@ -111,9 +113,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = make(dir.path()).await.unwrap_err();
         assert!(matches!(error, AdminTokenError::NoStore(_)), "{error}");
-        let store = Sqlite::open(&dir.path().join("store.db")).await.unwrap();
-        sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(store.pool()).await.unwrap();
+        let path = dir.path().join("store.db");
+        let store = Sqlite::open(&path).await.unwrap();
         store.close().await;
+        let mut older = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(&mut older).await.unwrap();
+        older.close().await.unwrap();
         let error = make(dir.path()).await.unwrap_err();
         assert!(matches!(error, AdminTokenError::Open(OpenError::Older { .. })), "{error}");
         assert!(!dir.path().join("admin-1.token").exists());

@@ -36,7 +36,7 @@ pub use registry::NotSent;
 #[cfg(test)]
 pub(crate) use self::{
     event::{hello, said},
-    registry::Registered,
+    registry::{Orders, Registered},
 };
 
 use crate::ids::HostId;

@@ -3,6 +3,7 @@
 //! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed (ids, tokens), and
 //! messages whose form is right (`v1`). Must never: know about Docker, disks or sockets.
 
+pub mod codec;
 mod id;
 mod join_token;
 pub mod v1;

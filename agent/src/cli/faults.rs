@@ -38,7 +38,7 @@ fn fault(item: &str) -> Result<Fault, InvalidFault> {
     Ok(match name {
         "kill-at" => Fault::KillAt(record()?),
         "journal-full-at" => Fault::JournalFullAt(record()?),
-        "hold-at" => Fault::HoldAt(record()?),
+        "wait-at" => Fault::WaitAt(record()?),
         "repeat" => Fault::Repeat(step()?),
         "fail-before" => Fault::FailBefore(step()?),
         "fail-after" => Fault::FailAfter(step()?),
@@ -46,7 +46,7 @@ fn fault(item: &str) -> Result<Fault, InvalidFault> {
         "repeat-undo" if value.is_empty() => Fault::RepeatUndo,
         _ => {
             return Err(bad(
-                "there are kill-at=N, hold-at=N, journal-full-at=N, repeat=STEP, fail-before=STEP, fail-after=STEP, fail-undo=STEP and \
+                "there are kill-at=N, wait-at=N, journal-full-at=N, repeat=STEP, fail-before=STEP, fail-after=STEP, fail-undo=STEP and \
                  repeat-undo",
             ));
         }
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn every_kind_is_understood() {
-        let text = "kill-at=7,hold-at=8, fail-after=start,fail-before=stop,repeat=swap,repeat-undo,fail-undo=put_data,";
+        let text = "kill-at=7,wait-at=8, fail-after=start,fail-before=stop,repeat=swap,repeat-undo,fail-undo=put_data,";
         let faults = parse(text).unwrap();
         for fault in [
             Fault::KillAt(7),
-            Fault::HoldAt(8),
+            Fault::WaitAt(8),
             Fault::FailAfter(Step::Start),
             Fault::FailBefore(Step::Stop),
             Fault::Repeat(Step::Swap),
@@ -84,7 +84,7 @@ mod tests {
         for item in [
             "kill-at",
             "kill-at=x",
-            "hold-at=",
+            "wait-at=",
             "repeat=dance",
             "repeat",
             "explode",

@@ -244,13 +244,15 @@ fn summary(out: Out, ended: usize, damaged: usize) {
 fn pruned(out: Out, tidied: &Tidied) -> Exit {
     if out.json {
         out.event(&json!({
-            "event": "pruned", "containers": tidied.containers, "archives": tidied.archives,
+            "event": "pruned", "containers": tidied.containers, "archives": tidied.archives, "dead": tidied.dead,
         }));
         return Exit::Done;
     }
     let containers = tidied.containers.iter().map(|name| format!("Removed parked container {name}\n"));
     let archives = tidied.archives.iter().map(|id| format!("Removed the archives of {id}\n"));
-    let text: String = containers.chain(archives).collect();
+    let dead =
+        tidied.dead.iter().map(|name| format!("Container {name} is dead: the engine cannot remove it\n"));
+    let text: String = containers.chain(archives).chain(dead).collect();
     out.text(if text.is_empty() { "Nothing is old enough to go.\n" } else { &text }, None);
     Exit::Done
 }

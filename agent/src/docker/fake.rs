@@ -15,6 +15,7 @@ mod mounts;
 mod state;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -33,6 +34,7 @@ pub struct FakeEngine {
     state: Arc<Mutex<State>>,
     /// How many events there are, for streams that wait for the next.
     events: Arc<watch::Sender<usize>>,
+    is_mute: Arc<AtomicBool>,
 }
 
 /// What tests do to it and ask of it.
@@ -47,7 +49,11 @@ impl FakeEngine {
     #[must_use]
     pub fn with_api(dir: &Path, api: ApiVersion) -> Self {
         let state = State::new(dir, api);
-        Self { state: Arc::new(Mutex::new(state)), events: Arc::new(watch::Sender::new(0)) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            events: Arc::new(watch::Sender::new(0)),
+            is_mute: Arc::default(),
+        }
     }
 
     /// Gives it an image, as if pulled; answers the image's id.
@@ -143,6 +149,17 @@ impl FakeEngine {
     /// The next call of `method` does what it should, and then its answer is lost.
     pub fn fail_next_after(&self, method: &'static str, error: EngineError) {
         self.lock().faults.push(Fault { method, is_late: true, skips: 0, error });
+    }
+
+    /// From now on questions about the whole engine, or all containers, stay without an answer.
+    pub fn mute(&self) {
+        self.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    async fn speaks(&self) {
+        if self.is_mute.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
     }
 
     /// From now on, or no longer, the engine cannot remove this container: it is left dead.

@@ -151,6 +151,19 @@ impl Container {
         }
     }
 
+    /// Is it being removed, or what a removal that failed has left? Such a one never runs again.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        match self.state() {
+            RunState::Removing | RunState::Dead => true,
+            RunState::Created
+            | RunState::Running
+            | RunState::Paused
+            | RunState::Restarting
+            | RunState::Exited => false,
+        }
+    }
+
     /// The host's pid of its first process; 0 when it does not run.
     #[must_use]
     pub fn pid(&self) -> i64 {

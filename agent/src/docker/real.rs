@@ -286,6 +286,10 @@ impl Engine for RealEngine {
         self.changes(id).await
     }
 
+    async fn written_bytes(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        self.layer_size(id).await
+    }
+
     async fn events(&self, since_ns: i64) -> Result<EventStream, EngineError> {
         Ok(self.container_events(since_ns))
     }

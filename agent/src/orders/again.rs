@@ -41,6 +41,40 @@ impl Agent {
         Ok(())
     }
 
+    /// Counts the roots that are copied for this plan: the old one into its stand-in, and that of a stand-in into the
+    /// container that comes back.
+    pub(super) async fn add_copies(&self, plan: &mut Plan) -> Result<(), Refused> {
+        let stand_in = plan.outgoing.stand_in.as_ref().filter(|stand_in| stand_in.has_root);
+        let parked_as = stand_in.map(|_| plan.outgoing.id.clone());
+        let comes_from = match &plan.incoming {
+            Incoming::New(new) => new.root_from.as_ref().filter(|from| from.has_root),
+            Incoming::Parked { .. } => None,
+        };
+        for id in parked_as.into_iter().chain(comes_from.map(|from| from.id.clone())) {
+            match self.engine.written_bytes(&id).await? {
+                Some(bytes) => plan.space.add_copy(bytes),
+                None => plan.warnings.push(format!(
+                    "the engine does not tell how much is in container {id}: the room for a copy of its root is not \
+                     counted"
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be said of containers of this node that the engine could not remove.
+    pub(super) async fn dead(&self, plan: &Plan) -> Vec<String> {
+        // A report does not depend on it.
+        let dead = steps::dead(self.engine.as_ref(), &self.data, &plan.node).await.unwrap_or_default();
+        let told = |name: String| {
+            format!(
+                "container {name} is dead: the engine could not remove it. It cannot start; its removal is tried again \
+                 after the next redeploy and by `redeploy-agent prune`"
+            )
+        };
+        dead.into_iter().map(told).collect()
+    }
+
     /// Has somebody removed the old container, so that there is no way back? Not if we did and its stand-in has yet to
     /// take the name.
     pub(super) async fn is_parked_gone(&self, plan: &Plan) -> bool {

@@ -356,7 +356,7 @@ fn check_space(plan: &Plan) -> Vec<Refusal> {
         refusals.extend(short("the data directory", ours, space.data_dir_free));
         refusals.extend(short(
             "the engine's directory",
-            space.to_restore,
+            space.needed_by_engine(),
             space.engine_free.unwrap_or(u64::MAX),
         ));
     }
@@ -366,7 +366,26 @@ fn check_space(plan: &Plan) -> Vec<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Space;
     use serde_json::json;
+
+    #[test]
+    fn the_copy_that_a_stand_in_needs_is_refused_with_figures_where_there_is_no_room_for_it() {
+        let text = include_str!("../../tests/fixtures/plan-v1/redeploy.json");
+        let mut plan: Plan = serde_json::from_str(text).unwrap();
+        let roomy = Space { data_dir_free: 10_000, engine_free: Some(10_000), ..Space::default() };
+        plan.space = Space { to_copy: 5000, headroom: 100, ..roomy };
+        assert_eq!(check_space(&plan), []);
+        plan.space.engine_free = Some(5099);
+        let (needed, headroom) = (5000, 100);
+        let refusal = Refusal::DiskSpace { place: "the engine's directory", needed, headroom, free: 5099 };
+        assert_eq!(check_space(&plan), [refusal]);
+        plan.space = Space { data_dir_free: 5099, engine_free: Some(10_000), ..plan.space };
+        let refusal = Refusal::DiskSpace { place: "the data directory", needed, headroom, free: 5099 };
+        assert_eq!(check_space(&plan), [refusal]);
+        plan.space = Space { data_dir_free: 10_099, same_disk: true, ..plan.space };
+        assert!(matches!(check_space(&plan)[..], [Refusal::DiskSpace { needed: 10_000, free: 10_099, .. }]));
+    }
 
     /// No engine can be brought to stay in these states for a test.
     #[test]

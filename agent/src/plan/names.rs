@@ -46,6 +46,12 @@ impl Names {
         format!("{}.parked-{}", self.node, self.short)
     }
 
+    /// The old container when the engine could not remove it wholly, and its stand-in needs its name.
+    #[must_use]
+    pub fn dead(&self) -> String {
+        format!("{}.dead-{}", self.node, self.short)
+    }
+
     /// The old container made anew, until it is whole.
     #[must_use]
     pub fn anew(&self) -> String {

@@ -33,15 +33,26 @@ impl Space {
     pub(crate) fn add_all_of(&mut self, other: &Self) {
         self.to_archive = self.to_archive.saturating_add(other.to_archive);
         self.to_restore = self.to_restore.saturating_add(other.to_restore);
+        self.to_copy = self.to_copy.saturating_add(other.to_copy);
         self.to_set_aside = self.to_set_aside.saturating_add(other.to_set_aside);
         self.to_set_aside_max = self.to_set_aside_max.saturating_add(other.to_set_aside_max);
         self.read_whole.extend(other.read_whole.iter().cloned());
     }
 
+    /// Takes in one root of so many bytes that is copied to another container.
+    pub(crate) fn add_copy(&mut self, bytes: u64) {
+        self.to_copy = self.to_copy.saturating_add(bytes);
+    }
+
     /// Bytes that may be written to the data directory's disk, with so much set aside by an undo.
     pub(super) fn needed_with(&self, set_aside: u64) -> u64 {
-        let restored = if self.same_disk { self.to_restore } else { 0 };
-        self.to_archive.saturating_add(restored).saturating_add(set_aside)
+        let ours = self.to_archive.saturating_add(self.to_copy).saturating_add(set_aside);
+        if self.same_disk { ours.saturating_add(self.needed_by_engine()) } else { ours }
+    }
+
+    /// Bytes that may be written to the engine's disk.
+    pub(super) fn needed_by_engine(&self) -> u64 {
+        self.to_restore.saturating_add(self.to_copy)
     }
 }
 
@@ -105,6 +116,18 @@ mod tests {
         assert_eq!(set_aside(&volume(false), GIB), (0, 0), "it is never put back");
         assert_eq!(set_aside(&archive(Source::Root { into: Into::Replace }), 5), (5, 5));
         assert_eq!(set_aside(&archive(Source::Root { into: Into::Underlay }), 5), (0, 0));
+    }
+
+    #[test]
+    fn a_root_that_is_copied_is_wanted_where_the_engine_is_and_on_its_way_where_we_are() {
+        let mut space = Space { to_archive: 1, to_restore: 10, ..Space::default() };
+        space.add_copy(1000);
+        assert_eq!((space.needed_with(100), space.needed_by_engine()), (1101, 1010));
+        space.same_disk = true;
+        assert_eq!(space.needed_with(100), 2111);
+        let mut all = Space::default();
+        all.add_all_of(&space);
+        assert_eq!(all.to_copy, 1000);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::docker::ApiVersion;
 use super::json::{clean_path, keys, says_nothing, text, texts};
 use super::{Draft, Inputs, RecreateError, RecreateFinding, Source, peers};
 
-pub use mounted::{OwnVolume, own_volumes};
-use mounted::{bind_target, comes_from_a_peer, given_targets, mounted};
+pub use mounted::{OwnVolume, given_targets, own_volumes};
+use mounted::{bind_target, comes_from_a_peer, mounted};
 
 /// Sends binds, mounts, and `VolumesFrom`.
 ///

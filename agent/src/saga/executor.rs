@@ -12,20 +12,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
-use super::fault::{Fault, Faults, HOLD};
+use super::fault::{Fault, Faults, WAIT};
 use super::journal::{Journal, JournalError};
 use super::record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 use super::state::State;
 use crate::explain::explain;
 use crate::steps::{Step, StepError, StepOutput};
 
-/// How long an undo waits for an engine that does not answer: a package upgrade restarts it within this.
+/// How long an undo, and tidying up, wait for an engine that does not answer: a package upgrade restarts it within this.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
 /// Between two tries: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How often a test's hold is looked at.
-const HOLD_PAUSE: Duration = Duration::from_millis(10);
+/// How often it is looked whether a test lets it go on.
+const WAIT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who applies and undoes the steps. Both must be idempotent, and `undo` safe after half an `apply`.
 #[async_trait]
@@ -316,22 +316,29 @@ impl<'a, W: Work> Saga<'a, W> {
 
     /// An undo waits for an engine that is being restarted: giving up would leave nothing serving.
     async fn undo_patiently(&mut self, step: Step) -> Result<Undid, StepError> {
-        let begun = tokio::time::Instant::now();
-        let mut pause = PAUSE_MIN;
+        let mut patience = Patience::new();
         loop {
             match self.work.undo(step).await {
-                Err(error) if error.is_engine_away() && begun.elapsed() < ENGINE_PATIENCE => {
-                    tracing::warn!(error = explain(&error), "undo of {step} waits for the engine");
-                    tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(PAUSE_MAX);
-                }
+                Err(error) if patience.waits(&error, "undo").await => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// So does tidying up, which nobody would do again before the next start. Nothing depends on it, so it gives up when
+    /// the process is to stop.
+    async fn retire_patiently(&mut self) -> Result<(), StepError> {
+        let mut patience = Patience::new();
+        loop {
+            match self.work.retire().await {
+                Err(error) if !self.work.is_cancelled() && patience.waits(&error, "tidying up").await => {}
                 result => return result,
             }
         }
     }
 
     async fn retire(&mut self) -> Result<(), ExecutorError> {
-        match self.work.retire().await {
+        match self.retire_patiently().await {
             Ok(()) => self.close(Outcome::Done),
             Err(error) => {
                 tracing::warn!(error = explain(&error), "tidying up failed; it will be tried again");
@@ -403,19 +410,42 @@ impl<'a, W: Work> Saga<'a, W> {
         if self.faults.has(Fault::StopAt(seq)) {
             return Err(ExecutorError::StoppedByFault(seq));
         }
-        if self.faults.hold_at(seq) {
-            hold(&self.journal.path().with_file_name(HOLD));
+        if self.faults.waits_at(seq) {
+            wait_there(&self.journal.path().with_file_name(WAIT));
         }
         Ok(())
     }
 }
 
+/// For an engine that does not answer: longer each time, and not for ever.
+struct Patience {
+    begun: tokio::time::Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { begun: tokio::time::Instant::now(), pause: PAUSE_MIN }
+    }
+
+    /// Waits a while; at once no, if waiting does not help or has helped nothing for too long.
+    async fn waits(&mut self, error: &StepError, what: &str) -> bool {
+        if !error.is_engine_away() || self.begun.elapsed() >= ENGINE_PATIENCE {
+            return false;
+        }
+        tracing::warn!(error = explain(error), "{what} waits for the engine");
+        tokio::time::sleep(self.pause).await;
+        self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
+        true
+    }
+}
+
 /// Waits for a test that looks. If the mark cannot be made, the test sees none and fails.
-fn hold(mark: &Path) {
+fn wait_there(mark: &Path) {
     if std::fs::File::create_new(mark).is_ok() {
         tokio::task::block_in_place(|| {
             while mark.exists() {
-                std::thread::sleep(HOLD_PAUSE);
+                std::thread::sleep(WAIT_PAUSE);
             }
         });
     }
@@ -439,6 +469,7 @@ pub fn state_of(path: &Path, records: &[Record], steps: &[Step]) -> Result<State
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::EngineError;
     use crate::saga::read_journal;
     use std::collections::BTreeSet;
 
@@ -452,6 +483,8 @@ mod tests {
         cancel_at: Option<Step>,
         cancelled: bool,
         went_on_with: Vec<Step>,
+        /// So many times the engine does not answer a retire.
+        away: u32,
     }
 
     #[async_trait]
@@ -471,6 +504,12 @@ mod tests {
             Ok(Undid::default())
         }
         async fn retire(&mut self) -> Result<(), StepError> {
+            if let Some(left) = self.away.checked_sub(1) {
+                self.away = left;
+                let (socket, action) = ("engine".to_owned(), "look".to_owned());
+                let source = "connection refused".into();
+                return Err(EngineError::Unreachable { socket, action, source }.into());
+            }
             self.retired = true;
             Ok(())
         }
@@ -514,6 +553,24 @@ mod tests {
         let end = run(&dir.path().join("j"), &mut world, Faults::default()).await.unwrap();
         assert_eq!(end, State::Closed(Outcome::Done));
         assert!(world.retired && world.in_place.len() == STEPS.len());
+    }
+
+    #[tokio::test]
+    async fn tidying_up_waits_for_an_engine_that_is_restarted_unless_it_is_to_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World { away: 2, ..World::default() };
+        let end = run(&dir.path().join("j"), &mut world, Faults::default()).await.unwrap();
+        assert_eq!(end, State::Closed(Outcome::Done));
+        assert!(world.retired);
+
+        // The last step is done when it is asked to stop: too late to turn back, and it does not wait either.
+        let path = dir.path().join("k");
+        let mut world = World { away: u32::MAX, ..World::default() };
+        let faults = Faults::new([Fault::StopAt(u32::try_from(2 * STEPS.len() + 1).unwrap())]);
+        assert!(run(&path, &mut world, faults).await.is_err());
+        world.cancelled = true;
+        let again = Saga::resume(&path, STEPS, &mut world, Faults::default()).unwrap();
+        assert_eq!(again.run().await.unwrap(), State::Closed(Outcome::DoneUntidy));
     }
 
     #[tokio::test]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::steps::Step;
 
-/// Made by [`Fault::HoldAt`] beside the journal.
-pub const HOLD: &str = "test-hold";
+/// Made by [`Fault::WaitAt`] beside the journal.
+pub const WAIT: &str = "test-wait";
 
 /// One thing to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub enum Fault {
     KillAt(u32),
     /// As [`Fault::KillAt`], for tests within one process: the executor returns.
     StopAt(u32),
-    /// Nothing goes on after this journal record is durable until somebody removes the file [`HOLD`] beside the journal:
+    /// Nothing goes on after this journal record is durable until somebody removes the file [`WAIT`] beside the journal:
     /// so that a test can do something to the host at exactly this moment. Once in the life of a process.
-    HoldAt(u32),
+    WaitAt(u32),
     /// This journal record cannot be written, as on a full disk.
     JournalFullAt(u32),
 }
@@ -39,14 +39,14 @@ pub enum Fault {
 pub struct Faults {
     ordered: Vec<Fault>,
     /// Shared by all clones.
-    has_held: Arc<AtomicBool>,
+    has_waited: Arc<AtomicBool>,
 }
 
 impl Faults {
     /// These faults.
     #[must_use]
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self { ordered: faults.into_iter().collect(), has_held: Arc::default() }
+        Self { ordered: faults.into_iter().collect(), has_waited: Arc::default() }
     }
 
     /// Was this one ordered?
@@ -55,8 +55,8 @@ impl Faults {
         self.ordered.contains(&fault)
     }
 
-    /// Is it to hold still at this record? Says so once.
-    pub(super) fn hold_at(&self, seq: u32) -> bool {
-        self.has(Fault::HoldAt(seq)) && !self.has_held.swap(true, Ordering::SeqCst)
+    /// Is it to wait at this record? Says so once.
+    pub(super) fn waits_at(&self, seq: u32) -> bool {
+        self.has(Fault::WaitAt(seq)) && !self.has_waited.swap(true, Ordering::SeqCst)
     }
 }

@@ -4,14 +4,16 @@
 //! never change anything.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use redeploy_proto::v1::{ContainerFacts, ContainerState, Health, HostFacts, Inventory};
 use serde_json::Value;
 
 use crate::docker::{Container, Engine, EngineError, EngineInfo, RunState};
+use crate::explain::explain;
 use crate::history;
 use crate::paths::DataDir;
-use crate::plan::is_stand_in;
+use crate::plan::{Names, Plan, is_stand_in};
 
 /// Labels that make a container a node.
 const ENV: &str = "io.redeploy.env";
@@ -47,6 +49,41 @@ pub(super) fn facts(info: &EngineInfo, data: &DataDir) -> HostFacts {
         data_dir_total_bytes: disk.as_ref().map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize)),
         data_dir_free_bytes: disk.as_ref().map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         data_dir: data.root().display().to_string(),
+    }
+}
+
+/// The same, if the engine answers in time.
+pub(super) async fn facts_within(
+    engine: &dyn Engine,
+    data: &DataDir,
+    patience: Duration,
+) -> Option<HostFacts> {
+    let info = in_time(patience, engine.info()).await?;
+    Some(facts(&info, data))
+}
+
+/// The containers of this host, if the engine answers in time.
+pub(super) async fn inventory_within(
+    engine: &dyn Engine,
+    data: &DataDir,
+    max: u32,
+    patience: Duration,
+) -> Option<Inventory> {
+    in_time(patience, inventory(engine, data, max)).await
+}
+
+/// The session must go on, whatever the engine does: its own limits are made for work, and far too long.
+async fn in_time<T>(patience: Duration, asking: impl Future<Output = Result<T, EngineError>>) -> Option<T> {
+    match tokio::time::timeout(patience, asking).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::warn!(error = explain(&error), "the engine does not answer");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(?patience, "the engine does not answer in time");
+            None
+        }
     }
 }
 
@@ -116,7 +153,8 @@ impl Past {
         let mut past = Self { parked: history::parked(data), ..Self::default() };
         for entry in history::load(data).into_iter().flatten() {
             let plans = entry.plan.dependents.iter().chain([&entry.plan]);
-            past.aside.extend(plans.map(|plan| plan.outgoing.parked_name.clone()));
+            let dead = |plan: &Plan| Names::new(&plan.node, plan.id).dead();
+            past.aside.extend(plans.flat_map(|plan| [plan.outgoing.parked_name.clone(), dead(plan)]));
             if !entry.has_ended() {
                 continue;
             }
@@ -189,4 +227,23 @@ fn since_ms(container: &Container) -> i64 {
     let at = if container.is_alive() { Some(container.started_at()) } else { ended() };
     let at = at.and_then(|at| at.parse::<jiff::Timestamp>().ok());
     at.map_or(0, |at| at.as_millisecond().max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::FakeEngine;
+
+    #[tokio::test]
+    async fn an_engine_that_does_not_answer_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, data) = (FakeEngine::new(dir.path()), DataDir::new(dir.path()));
+        let long = Duration::from_secs(60);
+        assert!(facts_within(&engine, &data, long).await.is_some());
+        assert!(inventory_within(&engine, &data, 10, long).await.is_some());
+        engine.mute();
+        let short = Duration::from_millis(10);
+        assert!(facts_within(&engine, &data, short).await.is_none());
+        assert!(inventory_within(&engine, &data, 10, short).await.is_none());
+    }
 }

@@ -3,12 +3,14 @@
 //! Flows in: an address and a join token. Flows out: `coordinator.json`. Must never send the token to anybody but the
 //! coordinator it was made by.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rcgen::CertificateParams;
 use redeploy_proto::JoinToken;
 use redeploy_proto::v1::{EnrollRequest, RenewRequest};
 use sha2::{Digest, Sha256};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 use super::address::Address;
 use super::dial::{self, Client, DialError};
@@ -16,6 +18,9 @@ use super::host;
 use super::identity::{Identity, IdentityError, joining_key};
 use crate::durable::{self, DurableError};
 use crate::paths::DataDir;
+
+/// How long the coordinator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// This host did not join, or its certificate was not renewed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,9 @@ pub enum JoinError {
     /// Something else was wrong.
     #[error("the coordinator refused ({code}): {message}", code = .0.code(), message = .0.message())]
     Refused(Box<Status>),
+    /// It is connected, and says nothing.
+    #[error("the coordinator does not answer within {0:?}")]
+    Silent(Duration),
     /// Its answer makes no sense.
     #[error("the coordinator's answer makes no sense: {0}")]
     Answer(&'static str),
@@ -68,7 +76,7 @@ pub async fn join(data: &DataDir, address: &Address, token: &JoinToken) -> Resul
         host_name: host::name(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let answer = client.enroll(request).await.map_err(refused)?.into_inner();
+    let answer = answered(PATIENCE, client.enroll(request)).await?;
     if Sha256::digest(&answer.ca)[..] != token.ca_fingerprint {
         return Err(JoinError::Answer("its CA is not the one of the token"));
     }
@@ -100,7 +108,7 @@ pub(super) async fn renew(
     let made = |error: rcgen::Error| IdentityError::Key(error.to_string());
     let key = rcgen::KeyPair::from_pem(&identity.key).map_err(made)?;
     let csr = CertificateParams::default().serialize_request(&key).map_err(made)?;
-    let answer = client.renew(RenewRequest { csr: csr.der().to_vec() }).await.map_err(refused)?.into_inner();
+    let answer = answered(PATIENCE, client.renew(RenewRequest { csr: csr.der().to_vec() })).await?;
     let renewed = Identity {
         certificate: answer.certificate,
         ca: answer.ca,
@@ -110,6 +118,17 @@ pub(super) async fn renew(
     };
     renewed.store(data)?;
     Ok(renewed)
+}
+
+/// A session that waits for this must not wait for ever.
+async fn answered<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, JoinError> {
+    match tokio::time::timeout(patience, call).await {
+        Ok(answer) => Ok(answer.map_err(refused)?.into_inner()),
+        Err(_) => Err(JoinError::Silent(patience)),
+    }
 }
 
 fn refused(status: Status) -> JoinError {
@@ -123,4 +142,19 @@ fn refused(status: Status) -> JoinError {
 fn until(not_after_ms: i64) -> Result<Timestamp, JoinError> {
     Timestamp::from_millisecond(not_after_ms)
         .map_err(|_| JoinError::Answer("the certificate's end is no time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_coordinator_that_says_nothing_is_not_waited_for_for_ever() {
+        let patience = Duration::from_millis(10);
+        let silent = answered(patience, std::future::pending::<Result<Response<()>, Status>>()).await;
+        assert!(matches!(silent, Err(JoinError::Silent(_))), "{silent:?}");
+        let denied =
+            answered(patience, async { Err::<Response<()>, _>(Status::unauthenticated("no")) }).await;
+        assert!(matches!(denied, Err(JoinError::Token)), "{denied:?}");
+    }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable::{self, DurableError};
 use crate::history;
 use crate::paths::{DataDir, RedeployDir};
-use crate::saga::SagaKind;
+use crate::saga::{SagaKind, State};
 
 /// The version of the form on disk.
 const VERSION: u32 = 1;
@@ -111,6 +111,17 @@ impl Ledger {
         Ok(Standing::New)
     }
 
+    /// The orders that were begun and have not ended. One whose journal cannot be read is counted: nobody knows better.
+    #[must_use]
+    pub(super) fn open(&self) -> Vec<RedeployId> {
+        let is_open = |id: &RedeployId| match history::load_one(&self.data, *id) {
+            Ok(entry) => entry.is_some_and(|entry| is_unended(&entry.state)),
+            Err(_) => true,
+        };
+        let ordered = |id: &RedeployId| Note::read(&self.data.redeploy(*id)).is_some();
+        history::ids(&self.data).filter(|id| ordered(id) && is_open(id)).collect()
+    }
+
     /// Notes that nothing was done about an order, and why.
     ///
     /// # Errors
@@ -129,6 +140,14 @@ impl Ledger {
         // A note is plain data; it cannot fail to become text.
         let text = serde_json::to_vec_pretty(note).unwrap_or_default();
         durable::write(&dir.order(), &text)
+    }
+}
+
+/// In the middle of something. What is stuck waits for a human, and its report says so.
+pub(super) fn is_unended(state: &State) -> bool {
+    match state {
+        State::Forward { .. } | State::Backward { .. } | State::Retiring => true,
+        State::Stuck { .. } | State::Closed(_) => false,
     }
 }
 

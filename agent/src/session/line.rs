@@ -1,11 +1,10 @@
 //! One session's stream: what was agreed on, what was said over it, with a time limit on everything.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redeploy_proto::v1::agent_message::Message as Up;
 use redeploy_proto::v1::coordinator_message::Message as Down;
-use redeploy_proto::{PROTOCOL, RedeployId, v1};
+use redeploy_proto::{PROTOCOL, v1};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,6 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::dial::{Client, DialError};
 use super::host;
+use super::said::Said;
 use super::worker::Means;
 use crate::docker::EngineError;
 
@@ -21,6 +21,9 @@ const QUEUE_MAX: usize = 32;
 
 /// How long the coordinator may take to answer, or to read.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the engine may keep a heartbeat waiting.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Before Welcome says it.
 const INVENTORY_MAX: u32 = 1000;
@@ -57,7 +60,8 @@ pub(super) struct Line {
     up: mpsc::Sender<v1::AgentMessage>,
     down: Streaming<v1::CoordinatorMessage>,
     inventory: v1::Inventory,
-    said: HashMap<RedeployId, (v1::Verdict, Instant)>,
+    /// The reports that went over it.
+    pub(super) said: Said,
 }
 
 impl Line {
@@ -92,7 +96,7 @@ impl Line {
             up,
             down,
             inventory,
-            said: HashMap::new(),
+            said: Said::default(),
         })
     }
 
@@ -117,14 +121,17 @@ impl Line {
     /// Heartbeat, and the inventory if it changed.
     pub(super) async fn beat(&mut self, means: &Means) -> Result<(), LineError> {
         // An engine that does not answer is no reason to be silent: the host lives.
-        let info = means.engine.info().await;
-        let facts = info.map(|info| host::facts(&info, &means.data)).unwrap_or_else(|error| {
-            tracing::warn!(error = crate::explain::explain(&error), "the engine does not answer");
-            v1::HostFacts { host_name: host::name(), ..v1::HostFacts::default() }
-        });
+        let (engine, data) = (means.engine.as_ref(), &means.data);
+        let facts =
+            host::facts_within(engine, data, self.heartbeat.clamp(HEARTBEAT_MIN, ENGINE_PATIENCE)).await;
+        let is_silent = facts.is_none();
+        let facts =
+            facts.unwrap_or_else(|| v1::HostFacts { host_name: host::name(), ..v1::HostFacts::default() });
         self.say(Up::Heartbeat(v1::Heartbeat { facts: Some(facts) })).await?;
-        let Ok(inventory) = host::inventory(means.engine.as_ref(), &means.data, self.inventory_max).await
-        else {
+        if is_silent {
+            return Ok(());
+        }
+        let Some(inventory) = host::inventory_within(engine, data, self.inventory_max, PATIENCE).await else {
             return Ok(());
         };
         if inventory != self.inventory {
@@ -132,22 +139,6 @@ impl Line {
             self.say(Up::Inventory(inventory)).await?;
         }
         Ok(())
-    }
-
-    /// Is this report to be said now? Remembers that it is.
-    pub(super) fn is_new(&mut self, id: RedeployId, verdict: v1::Verdict, again: Duration) -> bool {
-        let now = Instant::now();
-        let before = self.said.get(&id);
-        let is_new = before.is_none_or(|(said, at)| *said != verdict || now.duration_since(*at) >= again);
-        if is_new {
-            self.said.insert(id, (verdict, now));
-        }
-        is_new
-    }
-
-    /// The verdict that was said of a redeploy in this session.
-    pub(super) fn said(&self, id: RedeployId) -> Option<v1::Verdict> {
-        self.said.get(&id).map(|(verdict, _)| *verdict)
     }
 }
 

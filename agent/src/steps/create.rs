@@ -52,9 +52,12 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
         fresh_volumes = fresh::of(runner, new, &container).await?;
         if has_run(&container) {
-            fresh_volumes = fresh::keep(runner, &fresh_volumes).await?;
+            fresh_volumes = fresh::keep(runner, &fresh_volumes, fresh::Fate::Stays).await?;
         }
         runner.engine().remove(container.id()).await?;
+    } else {
+        // Removed by its engine or by somebody, and if it had run, only its volumes can tell; or never made.
+        fresh_volumes = fresh::keep_orphans(runner, &fresh_volumes).await?;
     }
     fresh::remove(runner, &fresh_volumes).await
 }

@@ -58,6 +58,17 @@ pub enum StepError {
     /// One of our two containers is not in the state we left it in.
     #[error("{0}")]
     Interfered(Interference),
+    /// A volume that is to be put back has got another user.
+    #[error(
+        "{what} is not put back, because container {by}, which somebody else has started, writes to it: stop it, and \
+         revert again"
+    )]
+    TakenUp {
+        /// The volume or host directory.
+        what: String,
+        /// The container.
+        by: String,
+    },
     /// An archive that the plan counts on is not listed.
     #[error("archive {stem} is not listed in {manifest}: it was removed, or the redeploy that made it was pruned", manifest = manifest.display())]
     NoArchive {

@@ -1,6 +1,9 @@
 //! put_data (revert only): volumes become what they were when the redeploy captured them. Today's data was
 //! archived by the steps before, so nothing more is kept aside.
 //!
+//! Not under somebody else's container that writes to one of them by now: then it fails, as long as it can before
+//! anything is touched.
+//!
 //! Undo: volumes become what they were today, but for those that somebody else's container writes to by now. Proof of done: a second pass finds nothing to do.
 
 use super::runner::Runner;
@@ -15,6 +18,11 @@ use crate::plan::{self, Source};
 pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     for put in &plan.put_data {
+        check_free(runner, &put.today).await?;
+    }
+    for put in &plan.put_data {
+        // Those before it may have taken long.
+        check_free(runner, &put.today).await?;
         let from = runner.hands.data.redeploy(put.from);
         let line = line_of(&from, &put.stem)?;
         restore(runner, Step::PutData, &from, line, &put.today, None).await?;
@@ -82,28 +90,47 @@ async fn is_undone_already(runner: &Runner) -> Result<bool, StepError> {
     Ok(is_gone || is_taken_up)
 }
 
+/// A volume, or directory of the host, and somebody else's container that writes to it.
+struct TakenUp {
+    what: String,
+    by: String,
+}
+
 /// Does somebody else's container write to what this saga archived as `stem`? It may have been started after the plan was
-/// made, with the new container gone: what it wrote is newer than the capture, and it would lose it under its feet.
-async fn is_anothers(runner: &mut Runner, stem: &str) -> Result<bool, StepError> {
+/// made: what it wrote is newer than the capture, and it would lose it under its feet.
+async fn taken_up(runner: &Runner, stem: &str) -> Result<Option<TakenUp>, StepError> {
     let source = runner.plan().archives.iter().find(|archive| archive.stem == stem);
-    let Some(source) = source.map(|archive| archive.source.clone()) else { return Ok(false) };
+    let Some(source) = source.map(|archive| &archive.source) else { return Ok(None) };
     let ours = [runner.find_outgoing().await?, runner.find_incoming().await?];
     let is_ours = |other: &Container| ours.iter().flatten().any(|our| our.id() == other.id());
     let others = runner.engine().containers().await?;
-    let writer = others.iter().filter(|other| !is_ours(other)).find(|other| match &source {
+    let writer = others.iter().filter(|other| !is_ours(other)).find(|other| match source {
         Source::Root { .. } => false,
         Source::Volume { name, .. } => plan::may_write_to_volume(other, name),
         Source::Bind { path, .. } => plan::may_write_to_path(other, path),
     });
-    let Some(writer) = writer else { return Ok(false) };
-    let what = match &source {
+    let Some(writer) = writer else { return Ok(None) };
+    let what = match source {
         Source::Root { .. } => "the root".to_owned(),
         Source::Volume { name, .. } => format!("volume {name}"),
         Source::Bind { path, .. } => format!("host directory {path}"),
     };
+    Ok(Some(TakenUp { what, by: writer.name().to_owned() }))
+}
+
+/// On the way forward: nobody else writes to it.
+async fn check_free(runner: &Runner, stem: &str) -> Result<(), StepError> {
+    match taken_up(runner, stem).await? {
+        Some(TakenUp { what, by }) => Err(StepError::TakenUp { what, by }),
+        None => Ok(()),
+    }
+}
+
+/// On the way back: is it left alone, because somebody else writes to it? Then there is a note, and its archive stays.
+async fn is_anothers(runner: &mut Runner, stem: &str) -> Result<bool, StepError> {
+    let Some(TakenUp { what, by }) = taken_up(runner, stem).await? else { return Ok(false) };
     let note = format!(
-        "{what} was not put back, because container {}, which somebody else has started, writes to it. What was captured is in {}",
-        writer.name(),
+        "{what} was not put back, because container {by}, which somebody else has started, writes to it. What was captured is in {}",
         runner.hands.dir.archives().join(format!("{stem}.tar.gz")).display()
     );
     tracing::warn!("{note}");

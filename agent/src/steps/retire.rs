@@ -1,16 +1,20 @@
 //! retire, after the commit and forward only: archives are sealed, parked containers and archives that retention
 //! no longer holds go.
+//!
+//! A container that the engine cannot remove is left dead: it cannot start and is no way back. That keeps nothing from
+//! being tidy; it is told, and its removal tried again each time.
 
 use jiff::Timestamp;
 
 use super::runner::Runner;
 use super::{Hands, StepError, parked_by};
 use crate::archive::{Manifest, seal};
-use crate::docker::Engine;
+use crate::docker::{Container, Engine, EngineError};
 use crate::durable;
+use crate::explain::explain;
 use crate::history::{self, Entry};
 use crate::paths::{DataDir, RedeployDir};
-use crate::plan::{Incoming, Plan, REDEPLOY_LABEL};
+use crate::plan::{Incoming, Plan, REDEPLOY_LABEL, is_stand_in};
 use crate::retention::{Kept, Retention, ToGo};
 
 pub(super) async fn tidy_node(hands: &Hands) -> Result<(), StepError> {
@@ -70,7 +74,41 @@ pub async fn tidy(
     let to_go = retention.decide(&kept, Timestamp::now());
     let mut tidied = carry_out(engine, &entries, &to_go).await?;
     tidied.containers.extend(remove_strays(engine, &entries).await?);
+    for dead in dead_of(engine, &entries).await? {
+        let name = dead.name().to_owned();
+        match engine.remove(dead.id()).await {
+            Ok(()) => tidied.containers.push(name),
+            Err(error @ EngineError::Refused { .. }) => {
+                tracing::warn!(container = name, error = explain(&error), "the engine cannot remove it");
+                tidied.dead.push(name);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(tidied)
+}
+
+/// Names of the containers of a node, parked or stand-ins, that the engine could not remove.
+///
+/// # Errors
+/// [`StepError`]
+pub async fn dead(engine: &dyn Engine, data: &DataDir, node: &str) -> Result<Vec<String>, StepError> {
+    let dead = dead_of(engine, &history::of_node(data, node)).await?;
+    Ok(dead.iter().map(|dead| dead.name().to_owned()).collect())
+}
+
+async fn dead_of(engine: &dyn Engine, entries: &[Entry]) -> Result<Vec<Container>, EngineError> {
+    let committed = entries.iter().filter(|entry| entry.is_committed());
+    let plans: Vec<&Plan> =
+        committed.flat_map(|entry| std::iter::once(&entry.plan).chain(&entry.plan.dependents)).collect();
+    let is_ours = |dead: &Container| {
+        let made_by = dead.label(REDEPLOY_LABEL).filter(|_| is_stand_in(dead));
+        plans
+            .iter()
+            .any(|plan| dead.id() == plan.outgoing.id || made_by == Some(plan.id.to_string().as_str()))
+    };
+    let all = engine.containers().await?;
+    Ok(all.into_iter().filter(|found| found.is_going() && is_ours(found)).collect())
 }
 
 /// A new container whose redeploy was undone, and which came into being after that: the agent was killed while the engine
@@ -108,8 +146,9 @@ fn holds_anything(entry: &Entry) -> bool {
 async fn carry_out(engine: &dyn Engine, entries: &[Entry], to_go: &ToGo) -> Result<Tidied, StepError> {
     let mut tidied = Tidied::default();
     for entry in entries.iter().filter(|entry| to_go.parked.contains(&entry.plan.id)) {
-        remove_parked(engine, &entry.plan).await?;
-        tidied.containers.push(entry.plan.outgoing.parked_name.clone());
+        if remove_parked(engine, &entry.plan).await? {
+            tidied.containers.push(entry.plan.outgoing.parked_name.clone());
+        }
     }
     for entry in entries.iter().filter(|entry| to_go.archives.contains(&entry.plan.id)) {
         durable::remove_dir(&entry.dir.archives())?;
@@ -121,12 +160,17 @@ async fn carry_out(engine: &dyn Engine, entries: &[Entry], to_go: &ToGo) -> Resu
     Ok(tidied)
 }
 
-/// Removes the container that this plan parked, if it still is parked.
-async fn remove_parked(engine: &dyn Engine, plan: &Plan) -> Result<(), StepError> {
+/// Removes the container that this plan parked, if it still is parked. `false`: the engine has left it, or a dependent,
+/// dead.
+async fn remove_parked(engine: &dyn Engine, plan: &Plan) -> Result<bool, StepError> {
+    let mut is_gone = true;
     for plan in std::iter::once(plan).chain(&plan.dependents) {
-        if let Some(parked) = parked_by(engine, plan).await? {
-            engine.remove(parked.id()).await?;
+        let Some(parked) = parked_by(engine, plan).await? else { continue };
+        let Err(error) = engine.remove(parked.id()).await else { continue };
+        match engine.container(parked.id()).await? {
+            Some(left) if left.is_going() => is_gone = false,
+            Some(_) | None => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(is_gone)
 }

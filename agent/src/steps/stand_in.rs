@@ -11,6 +11,7 @@ use super::{Step, StepError};
 use crate::archive::{ApplyMode, Capture, PackOptions, RoundKind, Selection, apply as apply_round};
 use crate::docker::{Container, Engine, EngineError, RunState};
 use crate::durable;
+use crate::explain::explain;
 use crate::plan::{Incoming, Names, Plan, REDEPLOY_LABEL, StandIn, is_stand_in};
 use crate::rootfs::Root;
 use crate::saga::Interference;
@@ -23,7 +24,9 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
     let plan = runner.hands.plan.clone();
     let Some(stand_in) = &plan.outgoing.stand_in else { return Ok(()) };
     let parked = runner.engine().container(&plan.outgoing.id).await?;
-    if let Some(parked) = &parked {
+    if let Some(dead) = parked.as_ref().filter(|parked| parked.is_going()) {
+        make_way(runner, dead).await?;
+    } else if let Some(parked) = &parked {
         if parked.is_alive() || parked.name() != plan.outgoing.parked_name {
             let found = format!("is {:?} as {}", parked.state(), parked.name());
             let what = Interference::found(&plan.outgoing.parked_name, &found, "to stay parked");
@@ -34,7 +37,7 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
             copy_root(runner, Step::Verify, parked.id(), made.id(), &stand_in.selection).await?;
         }
         runner.engine().rename(made.id(), &stand_in.temporary_name).await?;
-        runner.engine().remove_stopped(parked.id()).await?;
+        remove_parked(runner, parked.id()).await?;
     } else {
         // What it was a copy of is gone.
         remove_if_there(runner, &half_name(&plan)).await?;
@@ -43,6 +46,31 @@ pub(super) async fn take_over(runner: &Runner) -> Result<(), StepError> {
         Some(made) => Ok(runner.engine().rename(made.id(), &plan.outgoing.parked_name).await?),
         None => Ok(()),
     }
+}
+
+async fn remove_parked(runner: &Runner, id: &str) -> Result<(), StepError> {
+    let Err(error) = runner.engine().remove_stopped(id).await else { return Ok(()) };
+    match runner.engine().container(id).await?.filter(Container::is_going) {
+        Some(dead) => make_way(runner, &dead).await,
+        None => Err(error.into()),
+    }
+}
+
+/// A parked container whose removal has begun is no way back, and no longer whole: only what was copied from it before
+/// counts. If the engine cannot bring the removal to its end, it is left under another name; `tidy` tries again.
+async fn make_way(runner: &Runner, dead: &Container) -> Result<(), StepError> {
+    let plan = runner.hands.plan.clone();
+    remove_if_there(runner, &half_name(&plan)).await?;
+    match runner.engine().remove_stopped(dead.id()).await {
+        Err(error @ EngineError::Refused { .. }) => {
+            tracing::warn!(container = dead.name(), error = explain(&error), "the engine cannot remove it");
+        }
+        ended => return Ok(ended?),
+    }
+    if dead.name() == plan.outgoing.parked_name {
+        runner.engine().rename(dead.id(), &Names::new(&plan.node, plan.id).dead()).await?;
+    }
+    Ok(())
 }
 
 /// The name of a stand-in whose copy is not whole.
@@ -60,19 +88,23 @@ pub(super) async fn remove_used_up(runner: &Runner) -> Result<(), StepError> {
     }
 }
 
-/// The container that this plan parked, or its stand-in, if it still stands parked under our name.
+/// The container that this plan parked, or its stand-in, if it still stands parked under our name, whole.
 ///
 /// # Errors
 /// [`EngineError`]
 pub async fn parked_by(engine: &dyn Engine, plan: &Plan) -> Result<Option<Container>, EngineError> {
     let name = &plan.outgoing.parked_name;
-    let found = engine.container(&plan.outgoing.id).await?.filter(|found| found.name() == name);
+    let found = engine.container(&plan.outgoing.id).await?;
+    let found = found.filter(|found| found.name() == name && !found.is_going());
     if found.is_some() || plan.outgoing.stand_in.is_none() {
         return Ok(found);
     }
     let id = plan.id.to_string();
     let is_it = |found: &Container| {
-        found.name() == name && is_stand_in(found) && found.label(REDEPLOY_LABEL) == Some(id.as_str())
+        found.name() == name
+            && is_stand_in(found)
+            && found.label(REDEPLOY_LABEL) == Some(id.as_str())
+            && !found.is_going()
     };
     Ok(engine.container(name).await?.filter(is_it))
 }

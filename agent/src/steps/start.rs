@@ -57,6 +57,11 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
     } else {
         last_words::keep(runner, None).await;
+        if let Incoming::New(new) = &plan.incoming
+            && plan.incoming.removes_itself()
+        {
+            fresh::tell_what_went(runner, new);
+        }
     }
     put_back_if_ran(runner, may_have_run).await
 }
@@ -84,19 +89,20 @@ async fn stop_one_that_goes(
 }
 
 /// Stops it and archives what it had in the preserved paths and in volumes that go with it, while the engine is held.
+/// Those that were planned for it stay until `create` is undone.
 async fn keep_what_it_took_in(runner: &mut Runner, incoming: &Container) -> Result<(), StepError> {
     let Incoming::New(new) = &runner.plan().incoming else { return Ok(()) };
     if incoming.state() != RunState::Running {
         return Ok(());
     }
-    let volumes = fresh::of(runner, new, incoming).await?;
+    let volumes = fresh::made_by_engine(runner, new, incoming).await?;
     if incoming.read_only_root() {
-        return fresh::keep(runner, &volumes).await.map(drop);
+        return fresh::keep(runner, &volumes, fresh::Fate::GoesWithIt).await.map(drop);
     }
     let root = runner.engine().open_root(incoming.id()).await?;
     let hold = runner.engine().hold(incoming.id()).await?;
     hold.stop().await?;
-    fresh::keep(runner, &volumes).await?;
+    fresh::keep(runner, &volumes, fresh::Fate::GoesWithIt).await?;
     create::keep_of_root(runner, root).await
 }
 

@@ -98,8 +98,10 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     if !runner.plan().outgoing.alive {
         return Ok(());
     }
-    let id = runner.incoming().await?.id().to_owned();
-    watch(runner, &id, true).await
+    let Some(incoming) = runner.find_incoming().await? else {
+        return Err(gone(runner, runner.plan().incoming.name_before_swap()).await);
+    };
+    watch(runner, &incoming.id().to_owned(), true).await
 }
 
 /// After an undo: the old container runs again, and is healthy again if it was.
@@ -176,11 +178,20 @@ async fn look_up(runner: &Runner, id: &str) -> Result<Container, StepError> {
     let found = runner.engine().container(id).await?;
     let is_new = runner.plan().incoming.removes_itself() && !runner.is_going_back();
     let is_going = |found: &Container| matches!(found.state(), RunState::Removing | RunState::Dead);
-    if is_new && found.as_ref().is_none_or(is_going) {
-        let code = last_words::exit_code(runner).await;
-        return Err(VerifyError::Removed { name: runner.plan().node.clone(), code }.into());
+    match found.filter(|found| !(is_new && is_going(found))) {
+        Some(found) => Ok(found),
+        None => Err(gone(runner, id).await),
     }
-    found.ok_or_else(|| StepError::ContainerGone { name: runner.plan().node.clone(), id: id.to_owned() })
+}
+
+/// One that removes itself is gone because it ended; any other, because somebody removed it.
+async fn gone(runner: &Runner, id: &str) -> StepError {
+    let name = runner.plan().node.clone();
+    if runner.plan().incoming.removes_itself() && !runner.is_going_back() {
+        let code = last_words::exit_code(runner).await;
+        return VerifyError::Removed { name, code }.into();
+    }
+    StepError::ContainerGone { name, id: id.to_owned() }
 }
 
 /// Pure: what two looks at a container tell.

@@ -63,6 +63,7 @@ on_both_engines!(
     roots::the_root_of_a_new_container_can_be_written_before_its_start,
     roots::opening_a_root_changes_nothing,
     roots::a_handle_outlives_the_run_and_deletes_for_good,
+    roots::the_size_of_what_was_written_is_told,
     roots::a_read_only_root_that_does_not_run_is_refused,
     roots::volumes_are_kept_filled_and_opened,
     roots::host_directories_are_opened,

@@ -3,6 +3,7 @@
 use redeploy_agent::docker::{Change, ChangeKind, EngineError, MountKind};
 use serde_json::json;
 
+use crate::checks::status;
 use crate::files::{delete, facts, read, write};
 use crate::fixture::{Fixture, MOTD, SHIPPED};
 
@@ -64,6 +65,18 @@ pub(crate) async fn a_handle_outlives_the_run_and_deletes_for_good(fixture: &imp
     assert_eq!(read(&again, "etc/last-words"), None);
     let gone = Change { path: "/etc/motd".to_owned(), kind: ChangeKind::Deleted };
     assert!(engine.diff(&id).await.unwrap().contains(&gone));
+}
+
+pub(crate) async fn the_size_of_what_was_written_is_told(fixture: &impl Fixture) {
+    let engine = fixture.engine();
+    let id = fixture.create("size", &fixture.body()).await;
+    let before = engine.written_bytes(&id).await.unwrap().unwrap();
+    let root = engine.open_root(&id).await.unwrap();
+    write(&root, "etc/big", &[1; 100_000]);
+    drop(root);
+    let written = engine.written_bytes(&id).await.unwrap().unwrap() - before;
+    assert!((100_000..110_000).contains(&written), "{written}");
+    assert_eq!(status(engine.written_bytes(&fixture.name("none")).await), 404);
 }
 
 pub(crate) async fn a_read_only_root_that_does_not_run_is_refused(fixture: &impl Fixture) {

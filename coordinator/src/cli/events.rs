@@ -5,7 +5,7 @@ use tonic::Request;
 
 use super::args::{EventsArgs, Output};
 use super::dial::{Coordinator, ask};
-use super::exit::{Exit, Stop, is_passing};
+use super::exit::{Exit, Stop, may_be_asked_again};
 use super::follow::PAUSE;
 use super::json;
 use super::text::say;
@@ -43,7 +43,7 @@ pub(super) async fn events(at: &Coordinator, args: EventsArgs, output: Output) -
 async fn follow(at: &Coordinator, mut asked: v1::ListEventsRequest, output: Output) -> Result<Exit, Stop> {
     loop {
         match watch(at, &mut asked, output).await {
-            Err(status) if !is_passing(&status) => return Err(status.into()),
+            Err(status) if !may_be_asked_again(&status) => return Err(status.into()),
             Ok(()) | Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

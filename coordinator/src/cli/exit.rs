@@ -113,8 +113,13 @@ impl From<Status> for Stop {
     }
 }
 
-/// Whether the same call may do better in a while.
-pub(super) fn is_passing(status: &Status) -> bool {
+/// Whether it makes sense to ask again in a while: also when only the pace was too fast.
+pub(super) fn may_be_asked_again(status: &Status) -> bool {
+    is_passing(status) || status.code() == Code::ResourceExhausted
+}
+
+/// Whether the answer is lost, and with it whether the call was carried out.
+fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::Unavailable
@@ -169,5 +174,8 @@ mod tests {
     fn a_lost_answer_is_not_a_refusal() {
         assert_eq!(Stop::from(Status::unavailable("gone")).exit, Exit::Stuck);
         assert_eq!(Stop::from(Status::not_found("no group cq")).exit, Exit::Refused);
+        let fast = Status::resource_exhausted("too many calls");
+        assert!(may_be_asked_again(&fast));
+        assert_eq!(Stop::from(fast).exit, Exit::Refused);
     }
 }

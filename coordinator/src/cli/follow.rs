@@ -9,7 +9,7 @@ use tonic::Request;
 
 use super::args::Output;
 use super::dial::{ANSWER, Coordinator};
-use super::exit::{Exit, Goal, Stop, is_passing};
+use super::exit::{Exit, Goal, Stop, may_be_asked_again};
 use super::screen::Screen;
 
 /// Before the coordinator is asked again.
@@ -38,7 +38,7 @@ async fn to_its_end(at: &Coordinator, id: &str, goal: Goal, screen: &mut Screen)
         match watch(at, id, goal, screen, &mut heard).await {
             Ok(Some(exit)) => return Ok(exit),
             Ok(None) => {}
-            Err(status) if is_passing(&status) && heard.elapsed() < AWAY_MAX => {
+            Err(status) if may_be_asked_again(&status) && heard.elapsed() < AWAY_MAX => {
                 screen.away("the coordinator does not answer; trying again");
             }
             Err(status) => return Err(status.into()),

@@ -5,7 +5,7 @@ use tonic::{Response, Status};
 
 use super::args::{DeployArgs, FollowArgs, HistoryArgs, IdArgs, Output, RevertArgs, StatusArgs, SureArgs};
 use super::dial::{Coordinator, ask};
-use super::exit::{Exit, Goal, Stop, is_passing};
+use super::exit::{Exit, Goal, Stop, may_be_asked_again};
 use super::follow::{PAUSE, follow};
 use super::request::{self, Password};
 use super::{json, text};
@@ -43,7 +43,7 @@ async fn again(
     let mut attempt = 0;
     loop {
         match order().await {
-            Err(status) if is_passing(&status) && attempt < ATTEMPTS => attempt += 1,
+            Err(status) if may_be_asked_again(&status) && attempt < ATTEMPTS => attempt += 1,
             answer => return answer.map(Response::into_inner),
         }
         tokio::time::sleep(PAUSE).await;

@@ -25,19 +25,22 @@ pub enum NotSent {
     TooSlow,
 }
 
+/// What waits for one agent. Boxed: the queue of an idle session keeps room for many, and nearly all sessions are idle.
+pub(crate) type Orders = mpsc::Receiver<Box<CoordinatorMessage>>;
+
 /// Why a session ends; nothing while it does not.
 pub(crate) type Ending = Option<Status>;
 
 /// What a session works with.
 pub(crate) struct Registered {
     pub(crate) number: SessionNumber,
-    pub(crate) orders: mpsc::Receiver<CoordinatorMessage>,
+    pub(crate) orders: Orders,
     pub(crate) ending: watch::Receiver<Ending>,
 }
 
 struct Entry {
     number: SessionNumber,
-    orders: mpsc::Sender<CoordinatorMessage>,
+    orders: mpsc::Sender<Box<CoordinatorMessage>>,
     ending: watch::Sender<Ending>,
 }
 
@@ -83,7 +86,7 @@ impl Registry {
         let inner = self.lock();
         let entry = inner.entries.get(host).filter(|entry| entry.number == number);
         let entry = entry.ok_or(NotSent::NoSession)?;
-        match entry.orders.try_send(CoordinatorMessage { message: Some(message) }) {
+        match entry.orders.try_send(Box::new(CoordinatorMessage { message: Some(message) })) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(NotSent::NoSession),
             Err(mpsc::error::TrySendError::Full(_)) => {

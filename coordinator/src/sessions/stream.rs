@@ -2,14 +2,14 @@
 
 use futures_util::stream::{self, Stream};
 use redeploy_proto::v1::CoordinatorMessage;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tonic::Status;
 
-use super::registry::Ending;
+use super::registry::{Ending, Orders};
 
 struct Down {
     first: Option<CoordinatorMessage>,
-    orders: mpsc::Receiver<CoordinatorMessage>,
+    orders: Orders,
     ending: watch::Receiver<Ending>,
     is_over: bool,
 }
@@ -17,7 +17,7 @@ struct Down {
 /// `first`, then orders as they come. The end comes at once, before what is still queued.
 pub(super) fn down(
     first: CoordinatorMessage,
-    orders: mpsc::Receiver<CoordinatorMessage>,
+    orders: Orders,
     ending: watch::Receiver<Ending>,
 ) -> impl Stream<Item = Result<CoordinatorMessage, Status>> + Send + 'static {
     let down = Down { first: Some(first), orders, ending, is_over: false };
@@ -31,7 +31,7 @@ pub(super) fn down(
         let next = tokio::select! {
             biased;
             why = ended(&mut down.ending) => Err(why),
-            order = down.orders.recv() => order.ok_or_else(|| Status::unavailable("the session is over")),
+            order = down.orders.recv() => order.map(|order| *order).ok_or_else(|| Status::unavailable("the session is over")),
         };
         down.is_over = next.is_err();
         Some((next, down))

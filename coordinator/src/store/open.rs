@@ -1,6 +1,5 @@
 //! Opens the database, or says what is wrong with it and what to do.
 
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,7 +57,7 @@ pub enum OpenError {
         /// Its schema.
         schema: i64,
     },
-    /// An older program wrote it, and another one may be using it.
+    /// An older program wrote it, and may be using it now.
     #[error("the store {path} has schema {schema}, which is older than this program's: start this \
              redeploy-coordinator once, which brings it up to date", path = path.display())]
     Older {
@@ -85,37 +84,45 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let writer = connect(path, options(path).create_if_missing(true), 1).await?;
+        let refused = |source| OpenError::Open { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            // What is wiped must not stay in a free page.
+            .pragma("secure_delete", "ON")
+            .busy_timeout(BUSY);
+        let writer = options.clone().create_if_missing(true);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(writer).await;
+        let writer = writer.map_err(|error| damaged_or(path, error, refused))?;
         inspect(path, &writer).await?;
         MIGRATOR.run(&writer).await.map_err(|error| migration(path, error))?;
-        let reader = connect(path, options(path).pragma("query_only", "ON"), READERS).await?;
-        Ok(Self { writer, reader })
+        let reader = options.pragma("query_only", "ON");
+        let reader = SqlitePoolOptions::new().max_connections(READERS).connect_with(reader).await;
+        Ok(Self { writer, reader: reader.map_err(refused)? })
     }
 
-    /// Opens the store at `path` beside the coordinator that may be using it: as it is, or not at all.
+    /// Opens the store at `path` beside the coordinator that may be using it: only if it has the schema of this
+    /// program, so that nothing is changed under that one.
     ///
     /// # Errors
     /// [`OpenError`]
     pub async fn beside(path: &Path) -> Result<Self, OpenError> {
-        let writer = connect(path, options(path), 1).await?;
         let refused = |source| OpenError::Open { path: path.to_owned(), source };
-        let schema: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&writer)
-            .await
-            .map_err(|error| damaged_or(path, error, refused))?;
-        let path = path.to_owned();
-        match schema.cmp(&MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)) {
-            Ordering::Equal => {}
-            Ordering::Less => return Err(OpenError::Older { path, schema }),
-            Ordering::Greater => return Err(OpenError::Newer { path, schema }),
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.map_err(|error| damaged_or(path, error, refused))?;
+        let found: Result<i64, _> =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&pool).await;
+        pool.close().await;
+        let schema = found.map_err(|error| damaged_or(path, error, refused))?;
+        let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match schema.cmp(&known) {
+            std::cmp::Ordering::Equal => Self::open(path).await,
+            std::cmp::Ordering::Less => Err(OpenError::Older { path: path.to_owned(), schema }),
+            std::cmp::Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), schema }),
         }
-        let reader = connect(&path, options(&path).pragma("query_only", "ON"), 1).await?;
-        Ok(Self { writer, reader })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn pool(&self) -> &SqlitePool {
-        &self.writer
     }
 
     /// A transaction that holds the write lock from its beginning.
@@ -128,26 +135,6 @@ impl Sqlite {
         self.reader.close().await;
         self.writer.close().await;
     }
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        // What is wiped must not stay in a free page.
-        .pragma("secure_delete", "ON")
-        .busy_timeout(BUSY)
-}
-
-async fn connect(
-    path: &Path,
-    options: SqliteConnectOptions,
-    connections: u32,
-) -> Result<SqlitePool, OpenError> {
-    let pool = SqlitePoolOptions::new().max_connections(connections).connect_with(options).await;
-    pool.map_err(|error| damaged_or(path, error, |source| OpenError::Open { path: path.to_owned(), source }))
 }
 
 async fn inspect(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use redeploy_agent::paths::DataDir;
-use redeploy_agent::saga::HOLD;
+use redeploy_agent::saga::WAIT;
 use serde_json::Value;
 
 use crate::engine::Docker;
@@ -231,13 +231,13 @@ impl Host {
             .with_context(|| std::fs::read_to_string(self.room.join("engine.log")).unwrap_or_default())
     }
 
-    /// Waits until its agent holds still at the record that was ordered (`hold-at=N`).
+    /// Waits until its agent waits at the record that was ordered (`wait-at=N`).
     ///
     /// # Errors
     /// It does not.
-    pub fn wait_until_held(&self) -> Result<()> {
-        wait::until(wait::PATIENCE, &format!("the agent of {} to hold still", self.name), || {
-            Ok(self.hold().is_some())
+    pub fn wait_until_it_waits(&self) -> Result<()> {
+        wait::until(wait::PATIENCE, &format!("the agent of {} to wait", self.name), || {
+            Ok(self.mark().is_some())
         })
         .with_context(|| self.agent_log())
     }
@@ -245,15 +245,15 @@ impl Host {
     /// Lets it go on.
     ///
     /// # Errors
-    /// It does not hold still.
+    /// It does not wait.
     pub fn let_go(&self) -> Result<()> {
-        let hold = self.hold().with_context(|| format!("{} does not hold still", self.name))?;
-        Ok(std::fs::remove_file(hold)?)
+        let mark = self.mark().with_context(|| format!("{} does not wait", self.name))?;
+        Ok(std::fs::remove_file(mark)?)
     }
 
-    fn hold(&self) -> Option<PathBuf> {
+    fn mark(&self) -> Option<PathBuf> {
         let dirs = std::fs::read_dir(self.data().redeploys()).into_iter().flatten().flatten();
-        dirs.map(|dir| dir.path().join(HOLD)).find(|mark| mark.exists())
+        dirs.map(|dir| dir.path().join(WAIT)).find(|mark| mark.exists())
     }
 
     // === its beginning ===

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
 use redeploy_agent::history::{self, Entry};
-use redeploy_agent::saga::{Event, Record};
+use redeploy_agent::saga::{Event, Outcome, Record};
 
 use super::Host;
 
@@ -77,7 +77,8 @@ impl Course {
         self.records.iter().any(|record| matches!(record.event, Event::Committed))
     }
 
-    /// Each step is begun at most once and done at most once, and the commit is one.
+    /// Each step is begun at most once and done at most once, and the commit is one. Only an agent that takes over after
+    /// `start` was begun starts and verifies again what it finds.
     ///
     /// # Errors
     /// What was done twice.
@@ -89,13 +90,17 @@ impl Course {
                 Event::Done { step, .. } => format!("done {step}"),
                 Event::Committed => "committed".to_owned(),
                 Event::Opened { .. } => "opened".to_owned(),
-                Event::Closed { .. } => "closed".to_owned(),
-                // An undo may be begun again after an interruption.
-                Event::TurnedBack { .. }
+                Event::Closed { outcome: Outcome::Done | Outcome::Undone } => "closed".to_owned(),
+                Event::Resumed => {
+                    counts.retain(|what, _| !what.ends_with(" start") && !what.ends_with(" verify"));
+                    continue;
+                }
+                // An undo may be begun again after an interruption, and tidying up after a failure.
+                Event::Closed { outcome: Outcome::DoneUntidy }
+                | Event::TurnedBack { .. }
                 | Event::Undoing { .. }
                 | Event::Undone { .. }
-                | Event::Stuck { .. }
-                | Event::Resumed => continue,
+                | Event::Stuck { .. } => continue,
             };
             *counts.entry(what).or_default() += 1;
         }

@@ -49,11 +49,15 @@ fn nodes_are_all_there(hosts: &Hosts<'_>) -> Result<()> {
 
 fn node(host: &Host, part: &Value, told: &Value, images: &Images) -> Result<()> {
     let image = told["image"]["reference"].as_str().context("no image was told")?;
-    let found = host.inspect(NODE)?;
+    // An engine that was restarted starts its containers after it has answered.
+    let found = wait::eventually(wait::PATIENCE, "its container to run", || {
+        let found = host.inspect(NODE)?;
+        ensure!(found["State"]["Running"] == true, "it does not: {}", found["State"]);
+        Ok(Some(found))
+    })?;
     // An engine with the containerd store has a digest for every image.
     let on = text_at(&found, "/Config/Image")?;
     let on = on.split_once('@').map_or(on.as_str(), |(image, _)| image);
-    ensure!(found["State"]["Running"] == true, "its container does not run: {}", found["State"]);
     let phase = part["phase"].as_str().unwrap_or_default();
     match phase {
         "done" => ensure!(on == image, "done, and on {on}"),

@@ -11,7 +11,7 @@ use redeploy_tests::sandbox::Sandbox;
 use redeploy_tests::wait;
 use serde_json::Value;
 
-/// Set by `make fleet`.
+/// `all`, as `make fleet` sets it, or the number of the case to begin with.
 const ALL: &str = "REDEPLOY_FLEET";
 
 /// A redeploy without faults has the records 0 (opened) to 18 (closed).
@@ -20,7 +20,7 @@ const RECORDS: u32 = 19;
 /// An agent that was cut off silently notices after 25 seconds, and dials again after 30 at most.
 const RETURN: Duration = Duration::from_secs(90);
 
-/// What happens to a host while its agent holds still right after a record of its journal.
+/// What happens to a host while its agent waits right after a record of its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     /// Nothing.
@@ -43,7 +43,7 @@ enum Trouble {
 #[derive(Debug, Clone)]
 struct Case {
     troubles: [(u32, Trouble); 3],
-    /// The coordinator is killed while the agents hold still.
+    /// The coordinator is killed while the agents wait.
     coordinator: bool,
 }
 
@@ -70,9 +70,9 @@ impl Story<'_> {
 
     fn play(&mut self, case: &Case) -> Result<()> {
         let image = self.next_image();
-        self.everywhere(case, |host, at, _| host.restart_agent_with(&format!("hold-at={at}")))?;
+        self.everywhere(case, |host, at, _| host.restart_agent_with(&format!("wait-at={at}")))?;
         let deploy = self.hosts.deploy(&image, &["--parallel", "all"])?;
-        self.everywhere(case, |host, _, _| host.wait_until_held())?;
+        self.everywhere(case, |host, _, _| host.wait_until_it_waits())?;
         if case.coordinator {
             self.hosts.fleet.kill_coordinator()?;
         }
@@ -165,9 +165,9 @@ impl Story<'_> {
         self.hosts.fleet.kill_coordinator()?;
         self.hosts.fleet.start_coordinator_with("", &["--grace", "1s"])?;
         let host = self.hosts.hosts.first().context("no hosts")?;
-        host.restart_agent_with("hold-at=9")?;
+        host.restart_agent_with("wait-at=9")?;
         let deploy = self.hosts.deploy(&image, &[])?;
-        host.wait_until_held()?;
+        host.wait_until_it_waits()?;
         host.cut(cut)?;
         let (code, told) = deploy.rests()?;
         ensure!(code == Some(5) && phases(&told) == ["unknown", "waiting", "waiting"], "{code:?}: {told}");
@@ -266,10 +266,11 @@ fn whatever_goes_wrong_no_node_is_lost_nothing_is_done_twice_and_what_is_told_is
     let images = Images::all()?;
     let hosts = Hosts::start(&sandbox, &images)?;
     let mut story = Story { hosts, images, is_on_v2: false };
-    let is_all = std::env::var_os(ALL).is_some();
+    let first = std::env::var(ALL).ok().map(|first| first.parse().unwrap_or(0));
+    let is_all = first.is_some();
     let cases = if is_all { all() } else { some() };
-    for case in &cases {
-        story.timed(&format!("{case:?}"), |story| story.play(case))?;
+    for (number, case) in cases.iter().enumerate().skip(first.unwrap_or(0)) {
+        story.timed(&format!("{number}: {case:?}"), |story| story.play(case))?;
     }
     let cuts = if is_all { &[Cut::Reset, Cut::Silent, Cut::Cable][..] } else { &[Cut::Reset] };
     for cut in cuts {

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use redeploy_agent::image::PullPolicy;
+use redeploy_agent::lock::Lock;
+use redeploy_agent::paths::DataDir;
 use redeploy_agent::saga::Fault;
-use redeploy_agent::session::RunError;
+use redeploy_agent::session::{Note, RunError};
 use redeploy_coordinator::moment::Moment;
 use redeploy_coordinator::sessions::{Event, Said};
 use redeploy_proto::v1::coordinator_message::Message;
@@ -110,6 +112,27 @@ async fn a_redeploy_goes_on_while_the_coordinator_is_away() -> Result<()> {
     let (of, _, open) = coordinator.connected().await?;
     ensure!(of == host && open == [(id, true)], "{open:?}");
     ensure!(coordinator.report(id).await?.verdict() == v1::Verdict::Done);
+    ensure!(agent.stop().await?.is_ok());
+    Ok(())
+}
+
+/// A host that says nothing is unknown to its coordinator, and that halts whatever it is part of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_does_not_wait_for_a_local_command_but_orders_do() -> Result<()> {
+    let sandbox = Sandbox::new("local command")?;
+    let mut coordinator = Coordinator::start(sandbox.path()).await?;
+    coordinator.joined(&sandbox.data_dir()).await?;
+    let command = Lock::take(&DataDir::new(&sandbox.data_dir()))?;
+    let agent = Running::start(&sandbox.data_dir()).await?;
+    coordinator.connected().await?;
+    let id = RedeployId::generate();
+    coordinator.say(Message::Redeploy(order(id, 1, "nobody", "none:1")))?;
+    accepted(&mut coordinator, id).await?;
+    let note = || Note::read(&DataDir::new(&sandbox.data_dir()).redeploy(id));
+    ensure!(note().is_some_and(|note| note.refusals.is_empty()), "{:?}", note());
+
+    drop(command);
+    ensure!(coordinator.report(id).await?.verdict() == v1::Verdict::Refused);
     ensure!(agent.stop().await?.is_ok());
     Ok(())
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use redeploy_agent::docker::{Engine, FakeEngine, RunState};
+use redeploy_agent::image::PullPolicy;
 use redeploy_agent::plan::{Plan, VolumeData};
 use redeploy_agent::progress::{Audience, Nobody};
 use redeploy_agent::report::{Report, Verdict};
 use redeploy_agent::saga::{Event, Record};
 use redeploy_agent::steps::Step;
 use redeploy_proto::RedeployId;
+use redeploy_tests::in_process::request;
 use serde_json::json;
 
 use crate::room::{Room, When, away, back, id_of_web, in_root, parked, plain, write};
@@ -202,4 +204,27 @@ async fn one_that_cannot_be_removed_leaves_its_name_to_its_stand_in() {
         assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
         assert_eq!(in_root(&room, "/etc/unlisted").await.as_deref(), Some("mine"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_room_that_the_copies_of_a_root_take_is_counted() {
+    let wanted = request("web", "fake/app:v2");
+    let agent = |room: &Room| room.agent(Arc::new(Nobody), &[]);
+    let plan =
+        async |room: &Room| agent(room).plan(RedeployId::generate(), &wanted, PullPolicy::Never, None).await;
+    let room = composed().await;
+    write(room.engine.root_dir("web").unwrap().join("etc/unlisted"), &"x".repeat(50_000));
+    let (planned, _) = plan(&room).await.unwrap();
+    assert!((50_000..60_000).contains(&planned.space.to_copy), "{:?}", planned.space);
+
+    // Back it goes through the stand-in, too.
+    room.redeploy(Arc::new(Nobody), &[]).await.unwrap();
+    let back = back(VolumeData::Keep);
+    let (planned, _) = agent(&room).plan_revert(RedeployId::generate(), &back).await.unwrap();
+    assert!((50_000..60_000).contains(&planned.space.to_copy), "{:?}", planned.space);
+
+    // One that is parked as it is needs no copy.
+    let room = plain();
+    write(room.engine.root_dir("web").unwrap().join("etc/unlisted"), &"x".repeat(50_000));
+    assert_eq!(plan(&room).await.unwrap().0.space.to_copy, 0);
 }

@@ -115,14 +115,16 @@ fn it_is_redeployed_and_reverted_with_all_its_data() -> Result<()> {
 #[test]
 fn when_its_successor_fails_it_is_made_anew_with_its_whole_root() -> Result<()> {
     let shop = Shop::open("rm fails")?;
-    let spoils = "echo spoilt >/data/rows; echo spoilt >/anonymous/rows; exit 3";
+    let spoils = "echo spoilt >/data/rows; echo spoilt >/anonymous/rows; echo cannot go on; exit 3";
     let broken = image("broken")?.set(&format!("CMD [\"sh\", \"-c\", \"{spoils}\"]")).build()?;
     let report = shop.operator.redeploy(&shop.web, &broken, &[])?.undone()?;
     shop.serves("v1", 1)?;
     shop.has_whole_root(1)?;
     shop.containers(1)?;
     let failure = report.failure.context("no failure")?;
-    ensure!(failure.reason.contains("exited"), "{}", failure.reason);
+    ensure!(failure.reason.contains("exited with code 3"), "{}", failure.reason);
+    let last_words = failure.last_words.context("no last words")?;
+    ensure!(last_words.contains("exit code 3") && last_words.contains("cannot go on"), "{last_words}");
     let note = failure.made_anew.context("it is not said that it was made anew")?;
     ensure!(note.contains("--rm") && note.contains("whole root") && !note.contains("missing"), "{note}");
     // It is a container like any other.

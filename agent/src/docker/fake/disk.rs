@@ -72,6 +72,13 @@ pub(super) fn changes(root: &Path, image: &[(String, Vec<u8>)]) -> Vec<Change> {
     found.into_iter().map(|(path, kind)| Change { path: path.to_string_lossy().into_owned(), kind }).collect()
 }
 
+/// Bytes of the files that the image does not have, or has otherwise.
+pub(super) fn changed_bytes(root: &Path, image: &[(String, Vec<u8>)]) -> u64 {
+    let there = |change: Change| std::fs::symlink_metadata(inside(root, &change.path)).ok();
+    let files = changes(root, image).into_iter().filter_map(there).filter(std::fs::Metadata::is_file);
+    files.map(|file| file.len()).sum()
+}
+
 /// Every path an image has: files with their bytes, directories without.
 fn entries_of(image: &[(String, Vec<u8>)]) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut entries = BTreeMap::new();

@@ -17,6 +17,7 @@ use crate::rootfs::Root;
 #[async_trait]
 impl Engine for FakeEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
+        self.speaks().await;
         self.call("info", |state| Ok(state.info()))
     }
 
@@ -25,6 +26,7 @@ impl Engine for FakeEngine {
     }
 
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        self.speaks().await;
         self.call("containers", |state| {
             let ids: Vec<String> = state.containers.keys().cloned().collect();
             Ok(ids.iter().filter_map(|id| state.look_at(id)).map(Container::new).collect())
@@ -129,6 +131,13 @@ impl Engine for FakeEngine {
         self.call("diff", |state| {
             let container = state.find(id)?;
             Ok(disk::changes(&state.root_dir(container.id()), &container.shipped))
+        })
+    }
+
+    async fn written_bytes(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        self.call("written_bytes", |state| {
+            let container = state.find(id)?;
+            Ok(Some(disk::changed_bytes(&state.root_dir(container.id()), &container.shipped)))
         })
     }
 

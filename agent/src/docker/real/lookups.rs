@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::super::transport::{bad_answer, reference_path, segment};
-use super::{Container, EngineError, EngineInfo, Image, QUICK, RealEngine, Volume};
+use super::{CHANGE, Container, EngineError, EngineInfo, Image, QUICK, RealEngine, Volume};
 
 /// How many containers are inspected at a time.
 const INSPECTS: usize = 4;
@@ -51,6 +51,15 @@ impl RealEngine {
         let found = self.client.look_up(&format!("inspect container {name}"), &path, QUICK).await?;
         let found = found.map(Container::new);
         Ok(found.filter(|container| container.id() == name || container.name() == name))
+    }
+
+    /// The engine adds it up only when it is asked to, which takes as long as walking through the layer.
+    pub(super) async fn layer_size(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        let action = format!("tell the size of container {id}");
+        let path = format!("/containers/{}/json?size=true", segment(id));
+        let answer = self.client.request(&action, Method::GET, &path, None, CHANGE).await?;
+        // Negative where it failed.
+        Ok(answer.accepted(&action)?["SizeRw"].as_u64())
     }
 
     pub(super) async fn inspect_all(&self) -> Result<Vec<Container>, EngineError> {

@@ -100,7 +100,8 @@ pub(super) fn comes_from_a_peer(mount: &Mounted<'_>, container: &Container, all:
 }
 
 /// Where the user mounts something.
-pub(super) fn given_targets(host: &Value) -> Vec<String> {
+#[must_use]
+pub fn given_targets(host: &Value) -> Vec<String> {
     let binds = texts(&host["Binds"]).into_iter().map(bind_target);
     let mounts = host["Mounts"].as_array().into_iter().flatten();
     let mounts = mounts.map(|mount| clean_path(text(&mount["Target"])));

@@ -6,13 +6,13 @@ use std::sync::Mutex;
 
 use redeploy_proto::v1::coordinator_message::Message;
 use redeploy_proto::{RedeployId, v1};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tonic::Status;
 
 use crate::agents::Heard;
 use crate::driver::{Input, Link, Order, SessionId, wire};
 use crate::ids::HostId;
-use crate::sessions::{self, Event, Registered, Registry, SessionNumber};
+use crate::sessions::{self, Event, Orders, Registered, Registry, SessionNumber};
 use crate::views::Views;
 
 /// More than any agent of a simulation has.
@@ -22,7 +22,7 @@ const CONTAINERS_MAX: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) number: SessionNumber,
-    pub(super) orders: mpsc::Receiver<v1::CoordinatorMessage>,
+    pub(super) orders: Orders,
     ending: watch::Receiver<Option<Status>>,
 }
 
