@@ -49,7 +49,8 @@ fn the_commands_of_the_guide_do_what_it_says() -> Result<()> {
         ensure!(said.contains(&expected), "no {expected:?} in\n{said}");
     }
     sandbox.wait_until_it_serves(&container)?;
-    let nodes = fleet.script(&format!("{}\napi GET '/api/v1/nodes?env={env}'", first(&script)))?.expect_code(0)?;
+    let nodes =
+        fleet.script(&format!("{}\napi GET '/api/v1/nodes?env={env}'", first(&script)))?.expect_code(0)?;
     ensure!(nodes.stdout.contains(&format!("\"image\":\"{v1}\"")), "{}", nodes.stdout);
     Ok(())
 }
