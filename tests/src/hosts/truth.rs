@@ -48,7 +48,7 @@ fn nodes_are_all_there(hosts: &Hosts<'_>) -> Result<()> {
 }
 
 fn node(host: &Host, part: &Value, told: &Value, images: &Images) -> Result<()> {
-    let image = told["image"].as_str().context("no image was told")?;
+    let image = told["image"]["reference"].as_str().context("no image was told")?;
     // An engine that was restarted starts its containers after it has answered.
     let found = wait::eventually(wait::PATIENCE, "its container to run", || {
         let found = host.inspect(NODE)?;
