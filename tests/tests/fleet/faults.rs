@@ -163,11 +163,13 @@ impl Story<'_> {
     fn host_is_silent(&mut self, cut: Cut) -> Result<()> {
         let image = self.next_image();
         self.hosts.fleet.kill_coordinator()?;
-        self.hosts.fleet.start_coordinator_with("", &["--grace", "1s"])?;
+        self.hosts.fleet.start_coordinator_with("", &["--grace", "3s"])?;
         let host = self.hosts.hosts.first().context("no hosts")?;
         host.restart_agent_with("wait-at=9")?;
+        // With so little patience the deployment would halt at once for a host that is still on its way.
+        self.hosts.fleet.wait_for_hosts(self.hosts.hosts.len())?;
         let deploy = self.hosts.deploy(&image, &[])?;
-        host.wait_until_it_waits()?;
+        host.wait_until_it_waits().with_context(|| format!("{:?}", deploy.so_far()))?;
         host.cut(cut)?;
         let (code, told) = deploy.rests()?;
         ensure!(code == Some(5) && phases(&told) == ["unknown", "waiting", "waiting"], "{code:?}: {told}");

@@ -1,7 +1,7 @@
 //! What operators order: one by one, in batches, all at once, a broken image, back again.
 
 use anyhow::{Context, Result, ensure};
-use redeploy_tests::fleet::{lines, phases};
+use redeploy_tests::fleet::phases;
 use redeploy_tests::hosts::{Course, Host, Hosts, Images, Seen, Witness};
 use redeploy_tests::sandbox::Sandbox;
 use serde_json::Value;
@@ -103,9 +103,10 @@ fn a_group_rolls_over_in_every_order_halts_at_a_broken_image_and_comes_back() ->
     all_served(&witnesses, &["v1", "v2", "v1", "v2", "v1"])?;
     let before: Vec<Seen> = witnesses.iter().map(Witness::so_far).collect();
     let words = ["deploy", "--node", "2", "--image", &images.v2, "--pull", "never", "--json"];
-    let alone = lines(&hosts.fleet.ctl(&words)?.expect_code(0)?)?.pop().context("nothing was told")?;
+    hosts.fleet.ctl(&words)?.expect_code(0)?;
     witnesses[1].wait_for(&["v1", "v2", "v1", "v2", "v1", "v2"])?;
-    hosts.order("rollback", id(&alone)?, &["--yes"], 0)?;
+    let reverted = hosts.order("revert", "2", &["--yes"], 0)?;
+    ensure!(phases(&reverted) == ["reverted"], "{reverted}");
     witnesses[1].wait_for(&["v1", "v2", "v1", "v2", "v1", "v2", "v1"])?;
     for node in [0, 2] {
         witnesses[node].is_undisturbed_since(&before[node])?;
