@@ -5,6 +5,7 @@
 //! plan is not durable.
 
 mod again;
+mod carry_out;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::archive::{Manifest, ManifestError};
 use crate::compose;
 use crate::config::Config;
 use crate::docker::{Container, Engine, EngineError, RegistryLogin};
-use crate::durable::{self, DurableError};
+use crate::durable::DurableError;
 use crate::history::{self, Entry};
 use crate::image::{self, ImageError, PullPolicy};
 use crate::lock::LockError;
@@ -24,12 +25,11 @@ use crate::observe::{self, ObserveError, Observed};
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{self, Plan, Refusal, Request, RevertGround, RevertRequest};
 use crate::progress::Audience;
-use crate::recovery;
 use crate::recreate::{self, RecreateError};
-use crate::report::{Leftovers, Report, report};
+use crate::report::{Leftovers, Report};
 use crate::retention::Retention;
-use crate::saga::{ExecutorError, Faults, Saga, State, read_journal, state_of};
-use crate::steps::{self, Crew, Hands, StepError, Tidied, steps_of};
+use crate::saga::{ExecutorError, Faults, State};
+use crate::steps::{self, StepError, Tidied};
 
 /// Everything an order is carried out with.
 pub struct Agent {
@@ -281,83 +281,6 @@ impl Agent {
             tidied.dead.extend(more.dead);
         }
         Ok(tidied)
-    }
-
-    // === carrying out ===
-
-    async fn carry_out(&self, plan: Plan) -> Result<Report, Refused> {
-        if self.cancel.is_cancelled() {
-            return Err(Refused::Cancelled);
-        }
-        let dir = self.data.redeploy(plan.id);
-        if dir.journal().exists() {
-            return Err(Refused::IdUsed(plan.id));
-        }
-        durable::create_dir(dir.root())?;
-        durable::write(&dir.plan(), &serde_json::to_vec_pretty(&plan)?)?;
-        self.audience.plan(&plan);
-        let plan = Arc::new(plan);
-        let mut crew = self.crew(&plan);
-        let saga = Saga::begin(
-            &dir.journal(),
-            plan.id,
-            plan.kind,
-            steps_of(plan.kind),
-            &mut crew,
-            self.faults.clone(),
-        )?;
-        let end = saga.run().await;
-        self.conclude(&plan, end).await
-    }
-
-    async fn take_over(&self, plan: Plan) -> Result<Report, Refused> {
-        let dir = self.data.redeploy(plan.id);
-        self.audience.plan(&plan);
-        let plan = Arc::new(plan);
-        let mut crew = self.crew(&plan);
-        let saga = Saga::resume(&dir.journal(), steps_of(plan.kind), &mut crew, self.faults.clone())?;
-        let end = saga.run().await;
-        self.conclude(&plan, end).await
-    }
-
-    /// Reports what the journal says, not what we believe.
-    async fn conclude(&self, plan: &Plan, end: Result<State, ExecutorError>) -> Result<Report, Refused> {
-        match end {
-            Ok(_) => {}
-            Err(error @ (ExecutorError::UndoneUnjournaled(_) | ExecutorError::StuckUnjournaled { .. })) => {
-                tracing::error!(
-                    error = crate::explain::explain(&error),
-                    "the journal does not say how it ended"
-                );
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let dir = self.data.redeploy(plan.id);
-        let records = read_journal(&dir.journal()).map_err(ExecutorError::from)?;
-        let state = state_of(&dir.journal(), &records, steps_of(plan.kind)).map_err(ExecutorError::from)?;
-        if matches!(state, State::Stuck { .. }) {
-            durable::write(&dir.recovery_sheet(), recovery::sheet(plan, &dir).as_bytes())?;
-        }
-        let mut report = report(plan, &records, &state, leftovers(&self.data, plan.id));
-        if report.parked.is_some() && self.is_parked_gone(plan).await {
-            report.parked_is_gone();
-        }
-        report.warnings.extend(self.dead(plan).await);
-        durable::write(&dir.report(), &serde_json::to_vec_pretty(&report)?)?;
-        self.audience.report(&report);
-        Ok(report)
-    }
-
-    fn crew(&self, plan: &Arc<Plan>) -> Crew {
-        Crew::new(Hands {
-            engine: Arc::clone(&self.engine),
-            dir: self.data.redeploy(plan.id),
-            plan: Arc::clone(plan),
-            data: self.data.clone(),
-            cancel: self.cancel.clone(),
-            audience: Arc::clone(&self.audience),
-            retention: self.retention(),
-        })
     }
 
     fn retention(&self) -> Retention {

@@ -12,6 +12,7 @@ mod check;
 mod dependents;
 mod make;
 mod names;
+mod refusal;
 mod remarks;
 mod request;
 mod revert;
@@ -28,12 +29,13 @@ use serde_json::Value;
 
 pub use anew::{Anew, MADE_ANEW, make_anew};
 pub use archives::{archives, may_write_to_path, may_write_to_volume};
-pub use check::{Refusal, check};
+pub use check::check;
 pub use dependents::{carried, dependent_archives, make_dependent};
 pub use make::{Ground, Request, make};
 pub use names::{
     MADE_LABEL, Names, ORIGIN_LABEL, REDEPLOY_LABEL, STEM_JELASTIC, STEM_PATHS, STEM_ROOT, volume_stem,
 };
+pub use refusal::Refusal;
 pub use request::{InvalidProbe, Probe};
 pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
 pub use room::remark as remark_on_room;

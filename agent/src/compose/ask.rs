@@ -1,28 +1,26 @@
 //! Asks the Compose of this host for the hash of a service's configuration.
 //!
 //! Flows in: a service and an image. Flows out: what `config --hash` prints. The program is looked for in fixed places,
-//! run without a shell, with an environment of our own, and ended, with all it began, when its time is up. It is shown copies of the
+//! run without a shell, with an environment of our own, and ended, with all it began, when its time is up. It is shown copies (`shown`) of the
 //! project's files in which the image is another, as a user would write it; or, where the files take the image from a
 //! variable, a file more that names it. (Version 1 hashes some lists otherwise when there is one file more.) Must never
 //! believe an answer of another form, open anything but regular files, or pass on what Compose complains about: that may
 //! quote a secret of the project's.
 
-use std::io::Read;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+mod shown;
+
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::{Service, Way};
 use crate::durable;
+use shown::{Shown, show};
 
 /// Version 1 is a Python program and takes a second to begin.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,9 +34,6 @@ const PLACES: [&str; 6] = [
     "/usr/lib/docker/cli-plugins/docker-compose",
     "/usr/libexec/docker/cli-plugins/docker-compose",
 ];
-
-/// No compose file comes near.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// How much it may say: a hash is one line.
 const SAID_BYTES_MAX: u64 = 64 << 10;
@@ -88,98 +83,6 @@ impl Compose for HostCompose {
         let (status, said) = answer??;
         hash_in(&said, &service.name).ok_or_else(|| Asked { detail: complaint(program, status) })
     }
-}
-
-/// What is made before Compose is run.
-struct Shown {
-    /// What it is shown.
-    files: Vec<PathBuf>,
-    /// Where it runs.
-    cwd: PathBuf,
-    /// Keeps the copies from being swept away meanwhile.
-    _lock: std::fs::File,
-}
-
-fn show(dir: &Path, service: &Service, image: &str, way: Way) -> Result<Shown, Asked> {
-    for file in service.files.iter().chain(&service.env_file) {
-        read(file)?;
-    }
-    durable::create_dir(dir).map_err(|error| Asked { detail: error.to_string() })?;
-    let lock = std::fs::File::open(dir).map_err(|error| unreadable(dir, &error))?;
-    flock(&lock, FlockOperation::NonBlockingLockShared).map_err(|error| unreadable(dir, &error.into()))?;
-    let files = write_files(dir, service, image, way)?;
-    Ok(Shown { files, cwd: existing(&service.dir).to_owned(), _lock: lock })
-}
-
-/// The files to be shown, written to `dir` as far as they are not the project's own.
-fn write_files(dir: &Path, service: &Service, image: &str, way: Way) -> Result<Vec<PathBuf>, Asked> {
-    let failed = |error: &dyn std::error::Error| Asked { detail: error.to_string() };
-    let write = |name: String, text: &str| {
-        let path = dir.join(name);
-        durable::write(&path, text.as_bytes()).map(|()| path).map_err(|error| failed(&error))
-    };
-    match way {
-        Way::OneMore => {
-            // JSON is YAML.
-            let text = json!({ "services": { service.name.as_str(): { "image": image } } }).to_string();
-            let named = write("image.yml".to_owned(), &text)?;
-            Ok(service.files.iter().cloned().chain([named]).collect())
-        }
-        Way::Edited => {
-            let (mut files, mut edited) = (Vec::new(), 0);
-            for (index, file) in service.files.iter().enumerate() {
-                let (text, lines) = with_image(&read(file)?, &service.image, image);
-                edited += lines;
-                files.push(write(format!("{index}.yml"), &text)?);
-            }
-            match edited {
-                0 => Err(Asked { detail: format!("no compose file has image {}", service.image) }),
-                _ => Ok(files),
-            }
-        }
-    }
-}
-
-/// A regular file of a sane size. To open anything else may already do something.
-fn read(path: &Path) -> Result<String, Asked> {
-    let failed = |error: std::io::Error| unreadable(path, &error);
-    let name = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let name = std::fs::File::from(name.map_err(|error| failed(error.into()))?);
-    let found = name.metadata().map_err(failed)?;
-    if !found.is_file() || found.size() > FILE_BYTES_MAX {
-        return Err(Asked {
-            detail: format!("{} is no regular file of at most {FILE_BYTES_MAX} bytes", path.display()),
-        });
-    }
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let very_file = format!("/proc/self/fd/{}", name.as_raw_fd());
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(very_file).map_err(failed)?;
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Asked {
-    Asked { detail: format!("{} cannot be read: {error}", path.display()) }
-}
-
-/// Pure: the text with every `image: OLD` as `image: NEW`, and how many there were.
-fn with_image(text: &str, old: &str, new: &str) -> (String, usize) {
-    let mut lines = 0;
-    let edit = |line: &str| {
-        let Some((before, value)) = line.split_once("image:") else { return line.to_owned() };
-        let is_key = before.chars().all(|c| c == ' ');
-        let value = value.split(" #").next().unwrap_or(value).trim();
-        let bare = value.trim_matches(|c| c == '"' || c == '\'');
-        if is_key && bare == old {
-            lines += 1;
-            format!("{before}image: \"{new}\"")
-        } else {
-            line.to_owned()
-        }
-    };
-    let edited: Vec<String> = text.lines().map(edit).collect();
-    (edited.join("\n") + "\n", lines)
 }
 
 impl HostCompose {
@@ -255,11 +158,6 @@ impl Drop for Group {
     }
 }
 
-/// The project's directory may be gone; Compose says so better than we do.
-fn existing(dir: &Path) -> &Path {
-    if dir.is_dir() { dir } else { Path::new("/") }
-}
-
 /// Pure: `SERVICE HASH`, the hash in hexadecimal.
 fn hash_in(said: &str, service: &str) -> Option<String> {
     let hash = said.lines().find_map(|line| line.strip_prefix(service)?.strip_prefix(' '))?.trim();
@@ -275,16 +173,10 @@ fn complaint(program: &Path, status: ExitStatus) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Read;
 
-    #[test]
-    fn the_image_is_edited_where_a_user_would() {
-        let text =
-            "services:\n  web:\n    image: 'a:1' # ours\n  db:\n    image: a:10\n    x: \"image: a:1\"\n";
-        let edited = "services:\n  web:\n    image: \"a:2\"\n  db:\n    image: a:10\n    x: \"image: a:1\"\n";
-        assert_eq!(with_image(text, "a:1", "a:2"), (edited.to_owned(), 1));
-        assert_eq!(with_image("image: ${TAG}\n", "a:1", "a:2").1, 0);
-    }
+    use super::*;
+    use rustix::fs::Mode;
 
     #[test]
     fn only_a_hash_of_the_service_counts() {

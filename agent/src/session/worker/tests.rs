@@ -3,8 +3,10 @@
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::preflight::{Checked, PREFLIGHTS_WAITING_MAX};
 use super::*;
 use crate::docker::{FakeEngine, FakeImage};
+use crate::history;
 use crate::image::PullPolicy;
 use crate::plan::Request;
 use crate::saga::{Fault, SagaKind};
