@@ -5,6 +5,7 @@
 //! let a token do what its role and environments do not allow.
 
 mod auth;
+mod called;
 mod create;
 mod inventory;
 mod listen;
@@ -27,7 +28,7 @@ use crate::moment::{Moment, Span};
 use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
 use crate::views::Views;
 
-pub use auth::Caller;
+pub use auth::{Caller, Gate};
 pub use listen::{ApiListenError, ApiListening, listen};
 pub use refusal::Refusal;
 pub use service::Operator;
@@ -58,6 +59,8 @@ pub struct Api {
     pub hosts: Arc<dyn Hosts>,
     /// How long a host may be silent before its node counts as unknown.
     pub grace: Span,
+    /// How often one may call.
+    pub gate: Gate,
 }
 
 /// Deployments in one list, unless asked otherwise, and at most.

@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod api;
+mod bucket;
 pub mod cli;
 pub mod deployment;
 mod door;
@@ -14,7 +15,10 @@ pub mod exchange;
 pub mod ids;
 pub mod moment;
 pub mod pki;
+mod private;
 pub mod server;
 pub mod sessions;
 pub mod store;
+mod traces;
+mod upkeep;
 pub mod views;

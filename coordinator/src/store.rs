@@ -21,7 +21,7 @@ pub use inventory::{HostRow, NodeRow, Seen};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};
-pub use reading::{AuditRow, DeploymentFilter, EventRow, OrderRow};
+pub use reading::{AUDIT_CHARS_MAX, AuditRow, DeploymentFilter, EventRow, KEY_LIFE, OrderRow};
 pub use seal::{SealError, Sealer};
 pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Secret, Used, hash_of};
 

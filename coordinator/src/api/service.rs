@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 use redeploy_proto::v1;
@@ -11,6 +12,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::called::Called;
 use super::{Api, Caller, Refusal, tokens};
 use crate::deployment::{Command, Deployment};
 use crate::door;
@@ -18,6 +20,8 @@ use crate::store::{EventRow, Ledger};
 
 /// Updates that wait for a slow reader.
 const UPDATES: usize = 4;
+/// How long a stream outlives its token at the most, when nothing happens.
+const WELCOME_AGAIN: Duration = Duration::from_secs(30);
 const EVENTS: u32 = 100;
 const EVENTS_MAX: u32 = 1000;
 
@@ -33,7 +37,8 @@ impl Operator {
         let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
         let peer = request.extensions().get::<door::Caller>().and_then(|caller| caller.address);
         let address = peer.map_or_else(|| "local".to_owned(), |address| address.to_string());
-        Ok(self.0.authenticate(header, address).await?)
+        let what = request.extensions().get::<Called>().map_or("call", Called::word);
+        Ok(self.0.authenticate(header, address, what).await?)
     }
 
     async fn command(
@@ -180,9 +185,10 @@ impl OperatorService for Operator {
 
     async fn revoke_host(&self, request: Request<v1::RevokeHostRequest>) -> Answer<v1::Host> {
         let caller = self.caller(&request).await?;
-        let host = &request.get_ref().host;
+        let v1::RevokeHostRequest { host, comment } = request.get_ref();
         let done = self.0.revoke_host(&caller, host).await;
-        answer(self.0.audited(&caller, "revoke host", host, done).await)
+        let target = format!("{host} {comment}");
+        answer(self.0.audited(&caller, "revoke host", target.trim(), done).await)
     }
 
     async fn list_events(&self, request: Request<v1::ListEventsRequest>) -> Answer<v1::ListEventsResponse> {
@@ -204,7 +210,7 @@ impl OperatorService for Operator {
         let caller = self.caller(&request).await?;
         caller.may_look()?;
         let (sender, receiver) = mpsc::channel(UPDATES);
-        tokio::spawn(follow(self.0.clone(), request.into_inner(), sender));
+        tokio::spawn(follow(self.0.clone(), caller, request.into_inner(), sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -278,6 +284,9 @@ async fn watch(
     let mut shown: Option<Vec<u8>> = None;
     loop {
         changes.mark_unchanged();
+        if let Err(refusal) = api.stays(&caller).await {
+            return drop(sender.send(Err(refusal.into())).await);
+        }
         let is_over = match id.parse() {
             Ok(id) => api.store.load_one(id).await.map(|found| found.is_none_or(|found| is_final(&found))),
             Err(_) => Ok(true),
@@ -300,6 +309,7 @@ async fn watch(
         tokio::select! {
             () = sender.closed() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WELCOME_AGAIN) => {}
         }
     }
 }
@@ -323,6 +333,7 @@ fn event(row: EventRow) -> v1::Event {
 /// Sends every event after a number, and new ones as they happen.
 async fn follow(
     api: Arc<Api>,
+    caller: Caller,
     asked: v1::WatchEventsRequest,
     sender: mpsc::Sender<Result<v1::Event, Status>>,
 ) {
@@ -330,6 +341,9 @@ async fn follow(
     let mut after = asked.after_seq;
     loop {
         changes.mark_unchanged();
+        if let Err(refusal) = api.stays(&caller).await {
+            return drop(sender.send(Err(refusal.into())).await);
+        }
         let rows = match api.store.events(after, &asked.env, &asked.deployment_id, EVENTS_MAX).await {
             Ok(rows) => rows,
             Err(error) => return drop(sender.send(Err(Refusal::from(error).into())).await),
@@ -347,6 +361,7 @@ async fn follow(
         tokio::select! {
             () = sender.closed() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WELCOME_AGAIN) => {}
         }
     }
 }
