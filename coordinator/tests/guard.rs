@@ -20,6 +20,8 @@ mod house;
 mod limits;
 #[path = "guard/logs.rs"]
 mod logs;
+#[path = "guard/notify.rs"]
+mod notify;
 #[path = "guard/refusals.rs"]
 mod refusals;
 #[path = "guard/secrets.rs"]

@@ -25,6 +25,8 @@ const AGENT_TOML: &str = "settle_time = \"100ms\"\nverify_timeout = \"20s\"\ndis
 pub struct Fleet<'a> {
     sandbox: &'a Sandbox,
     coordinator: Option<Running>,
+    /// More options of the coordinator.
+    more: Vec<String>,
     /// Where agents dial, and operators call; chosen at the first start.
     ports: Option<(String, String)>,
 }
@@ -35,7 +37,16 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// It does not start.
     pub fn new(sandbox: &'a Sandbox) -> Result<Self> {
-        let mut fleet = Self { sandbox, coordinator: None, ports: None };
+        Self::started_with(sandbox, &[])
+    }
+
+    /// Starts a coordinator on free ports, with more options.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn started_with(sandbox: &'a Sandbox, more: &[&str]) -> Result<Self> {
+        let more = more.iter().map(ToString::to_string).collect();
+        let mut fleet = Self { sandbox, coordinator: None, more, ports: None };
         fleet.start_coordinator()?;
         Ok(fleet)
     }
@@ -53,7 +64,7 @@ impl<'a> Fleet<'a> {
         let (agents, operators) = self.ports.clone().unwrap_or_else(|| (free(), free()));
         let mut command = Command::new(built_beside_tests("redeploy-coordinator")?);
         command.arg("--data-dir").arg(self.data_dir());
-        command.args(["--listen", &agents, "--api-listen", &operators]);
+        command.args(["--listen", &agents, "--api-listen", &operators]).args(&self.more);
         let running = Running::spawn(command)?;
         let said = wait::eventually(wait::PATIENCE, "the coordinator to serve", || {
             let said = running.stdout_so_far();
