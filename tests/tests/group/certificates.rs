@@ -74,15 +74,17 @@ async fn an_agent_whose_certificate_has_ended_says_what_to_do_and_is_not_let_in(
     coordinator.joined(&sandbox.data_dir()).await?;
     let identity = Identity::load(&DataDir::new(sandbox.data_dir()))?;
     wait::until(PATIENCE, "the certificate to end", || {
-        let ended: SystemTime = identity.not_after.into();
+        // A certificate counts whole seconds, and its last one to its end.
+        let ended = SystemTime::from(identity.not_after) + Duration::from_secs(1);
         Ok(ended < SystemTime::now())
     })?;
     let agent = sandbox.agent()?.spawn(&["run"])?;
     wait::until(PATIENCE, "the agent to say it", || {
         let said = agent.stderr_so_far();
-        let is_told =
-            said.contains("certificate of this host has ended") && said.contains("coordinator.json");
-        Ok(is_told && said.contains("no session; dials again"))
+        let parts = ["certificate of this host has ended", "coordinator.json", "no session; dials again"];
+        let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
+        ensure!(missing.is_empty(), "{missing:?} is missing: {said}");
+        Ok(true)
     })?;
     ensure!(coordinator.sessions.connected() == 0);
     agent.terminate()?;

@@ -1,6 +1,7 @@
 //! The agent's program under a service manager.
 
 use std::os::unix::net::UnixDatagram;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use redeploy_tests::fleet::Fleet;
@@ -12,7 +13,10 @@ use serde_json::Value;
 fn until(socket: &UnixDatagram, wanted: &str) -> Result<Vec<String>> {
     let mut seen: Vec<String> = Vec::new();
     let mut buffer = [0; 4096];
+    let end = Instant::now() + PATIENCE;
     while !seen.iter().any(|line| line.starts_with(wanted)) {
+        // The watchdog alone would keep this going for ever.
+        ensure!(Instant::now() < end, "waited for {wanted}: {seen:?}");
         let length = socket.recv(&mut buffer).with_context(|| format!("waited for {wanted}: {seen:?}"))?;
         seen.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
     }
@@ -38,7 +42,7 @@ fn a_service_manager_is_told_that_the_agent_is_ready_connected_alive_and_stoppin
     ensure!(told.iter().all(|line| line == "READY=1" || line == "WATCHDOG=1"), "{told:?}");
     until(&socket, "STATUS=no session")?;
     fleet.start_coordinator()?;
-    until(&socket, "STATUS=connected to 127.0.0.1")?;
+    until(&socket, "STATUS=connected to https://127.0.0.1")?;
     until(&socket, "WATCHDOG=1")?;
     until(&socket, "WATCHDOG=1")?;
     running.terminate()?;
