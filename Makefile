@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help need build demo check test engines bench soak audit clean-containers clean-images
+.PHONY: help need build demo check test engines fleet bench soak audit clean-containers clean-images
 
 MINUTES ?= 10
 
@@ -17,9 +17,9 @@ build: ## the programs, optimised: target/release/redeploy-agent, redeploy-coord
 	@scripts/need build
 	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
 
-demo: ## plan, redeploy, undo and revert of a small web app, on this machine's engine (as root)
+demo: ## redeploy, undo and revert of a small web app, then of a group, on this machine's engine (as root)
 	@scripts/need demo
-	cargo build --locked --quiet -p redeploy-agent
+	cargo build --locked --quiet -p redeploy-agent -p redeploy-coordinator
 	@scripts/demo
 
 check: ## format, lints, documentation
@@ -43,10 +43,15 @@ engines: ## the suites on Engine 26 and 28, with overlay2 and the containerd sto
 	cargo build --locked --workspace --bins
 	cargo run --locked -p redeploy-tests --example engines
 
+fleet: ## three hosts with engines of their own, and every fault at every record: half an hour (as root)
+	@scripts/need test
+	cargo build --locked --workspace --bins
+	REDEPLOY_FLEET=all cargo test --locked -p redeploy-tests --test fleet -- --nocapture --test-threads=1
+
 bench: ## ratios against the floor, tar, pigz and gzip; BENCH_GIB=4 BENCH_ROUNDS=3 (as root, next to an engine)
 	@scripts/need bench
-	cargo build --locked --release -p redeploy-agent
-	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime
+	cargo build --locked --release -p redeploy-agent -p redeploy-coordinator
+	cargo bench --locked -p redeploy-tests --bench packing --bench rounds --bench downtime --bench idle
 
 soak: ## the end-to-end suites again and again for MINUTES=10, and a look at what they leave
 	@scripts/need test

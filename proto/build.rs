@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(PROTOS, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     File::create(out.join("redeploy.v1.bin"))?.write_all(&files.encode_to_vec())?;
+    let mut names = tonic_prost_build::Config::new();
+    // With its name a message finds its descriptor, from which its JSON form is made.
+    names.enable_type_names();
     tonic_prost_build::configure()
         // Agent and coordinator bring their own connections, with the TLS they need.
         .build_transport(false)
@@ -27,6 +30,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "redeploy.v1.CreateJoinTokenResponse",
             "redeploy.v1.CreateApiTokenResponse",
         ])
-        .compile_fds(files)?;
+        .compile_fds_with_config(files, names)?;
     Ok(())
 }

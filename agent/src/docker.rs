@@ -10,7 +10,9 @@ mod hold;
 mod inspect;
 mod real;
 mod root_access;
+mod tail;
 mod transport;
+mod witness;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub use fake::{Behaviour, FakeEngine, FakeImage, OnStart};
 pub use hold::Hold;
 pub use inspect::{Container, Image, Mount, MountKind, RunState, Volume};
 pub use real::{HostView, RealEngine};
+pub use witness::{Account, Witness};
 
 use crate::rootfs::Root;
 
@@ -207,6 +210,10 @@ pub trait Engine: Send + Sync {
 
     /// The last `lines` lines of both output streams, as text, at most 64 KiB.
     async fn logs(&self, id: &str, lines: u32) -> Result<String, EngineError>;
+
+    /// Listens from now on to what a container prints, terminal or not, and for the code it ends with. Meant for before
+    /// its start: what was said earlier is not heard.
+    async fn witness(&self, id: &str) -> Result<Witness, EngineError>;
 
     /// What differs from the image.
     async fn diff(&self, id: &str) -> Result<Vec<Change>, EngineError>;

@@ -208,6 +208,10 @@ fn step_times(records: &[Record]) -> Vec<StepTime> {
         match &record.event {
             Event::Started { step } => {
                 began = Some(record.at);
+                // One that was interrupted goes on with a step that it had begun.
+                if let Some(again) = times.iter().position(|time| time.step == *step) {
+                    times.truncate(again);
+                }
                 times.push(StepTime { step: *step, took_ms: None, undo_ms: None });
             }
             Event::Undoing { .. } => began = Some(record.at),

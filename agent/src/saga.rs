@@ -17,7 +17,7 @@ mod record;
 mod state;
 
 pub use executor::{ExecutorError, Saga, Undid, Work, add_note, state_of};
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Faults, HOLD};
 pub use journal::{Journal, JournalError, parse as parse_journal, read_journal};
 pub use record::{Event, Interference, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 pub use state::{IllegalTransition, State};

@@ -22,6 +22,7 @@ mod crew;
 mod error;
 mod fresh;
 mod held;
+mod last_words;
 mod lookout;
 mod output;
 mod prefill;

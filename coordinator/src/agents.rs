@@ -1,20 +1,20 @@
 //! What agents said, brought to whom it concerns: facts and inventories to the store, words about orders to the
 //! driver, progress to the views.
 //!
-//! Flows in: messages of one host each, in the order in which it said them. Flows out: rows, inputs, views. Must never
-//! take a host's name from a message: it is the one its session belongs to.
+//! Flows in: events of sessions, many at once, in the order in which each host said them. Flows out: one stored batch,
+//! then inputs; views. Must never decide anything for a node before its host's inventory is stored.
 
-use std::net::SocketAddr;
+mod heard;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use prost::Message;
-use redeploy_proto::{RedeployId, v1};
-
-use crate::deployment::Report;
-use crate::driver::{Driver, Input, Refused, SessionId, wire};
+pub use self::heard::Heard;
+use crate::driver::{Driver, Input, Refused};
 use crate::ids::HostId;
 use crate::moment::Moment;
-use crate::store::{NewEvent, Sqlite, StoreError};
+use crate::sessions::Event;
+use crate::store::{HostNews, Sqlite, StoreError};
 use crate::views::Views;
 
 /// Brings what agents say to whom it concerns.
@@ -25,15 +25,13 @@ pub struct Agents {
     views: Arc<Views>,
 }
 
-/// It was not brought. The agent says it again: in its next session, or until it is acknowledged.
-#[derive(Debug, thiserror::Error)]
-pub enum NotBrought {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The driver is stopping.
-    #[error(transparent)]
-    Driver(#[from] Refused),
+/// What this host said is lost: it has to say it again.
+#[derive(Debug)]
+pub struct NotBrought {
+    /// Whose.
+    pub host: HostId,
+    /// Why.
+    pub error: StoreError,
 }
 
 impl Agents {
@@ -43,119 +41,104 @@ impl Agents {
         Self { store, driver, views }
     }
 
-    /// A host opened a session. Its inventory is stored before anything is decided for its nodes.
+    /// Brings what was said, and tells whose words the store did not take.
     ///
     /// # Errors
-    /// [`NotBrought`]
-    pub async fn connected(
-        &self,
-        host: &HostId,
-        session: SessionId,
-        address: Option<SocketAddr>,
-        hello: &v1::Hello,
-        open: Vec<RedeployId>,
-    ) -> Result<(), NotBrought> {
-        let facts = hello.facts.as_ref().map(Message::encode_to_vec);
-        let address = address.map(|address| address.to_string());
+    /// [`Refused::Stopping`]: nobody listens any more.
+    pub async fn bring(&self, events: Vec<Event>) -> Result<Vec<NotBrought>, Refused> {
+        let mut heard = Heard::default();
+        for event in events {
+            heard.take(event, &self.views);
+        }
+        let lost = self.keep(&heard.news).await;
+        if !heard.news.is_empty() {
+            self.views.stored();
+        }
+        let silenced: HashSet<&HostId> = lost.iter().map(|lost| &lost.host).collect();
+        for (host, input) in heard.inputs {
+            // That a session ended is so whatever the store does.
+            if !silenced.contains(&host) || matches!(input, Input::HostDown { .. }) {
+                self.driver.bring(input).await?;
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Stores all news with one wait for the disk. If that fails, each host's alone, so that only those are lost that
+    /// the store does not take.
+    async fn keep(&self, news: &BTreeMap<HostId, HostNews>) -> Vec<NotBrought> {
         let now = Moment::now();
-        self.store.host_seen(host, now, address.as_deref(), facts.as_deref()).await?;
-        if let Some(inventory) = &hello.inventory {
-            self.inventory(host, inventory).await?;
+        let all: Vec<_> = news.iter().collect();
+        if all.is_empty() || self.store.hear(&all, now).await.is_ok() {
+            return Vec::new();
         }
-        self.tell(host, "host.connected", now).await?;
-        self.views.connected(host.clone(), session);
-        Ok(self.driver.bring(Input::HostUp { host: host.clone(), session, open }).await?)
-    }
-
-    /// A session ended.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn lost(&self, host: &HostId, session: SessionId) -> Result<(), NotBrought> {
-        self.views.disconnected(host, session);
-        // First the driver: the store may fail.
-        self.driver.bring(Input::HostDown { host: host.clone(), session }).await?;
-        if !self.views.is_connected(host) {
-            self.tell(host, "host.lost", Moment::now()).await?;
+        let mut lost = Vec::new();
+        for one in all {
+            if let Err(error) = self.store.hear(&[one], now).await {
+                lost.push(NotBrought { host: one.0.clone(), error });
+            }
         }
-        Ok(())
+        lost
     }
+}
 
-    async fn tell(&self, host: &HostId, kind: &str, at: Moment) -> Result<(), StoreError> {
-        let event = NewEvent {
-            kind: kind.to_owned(),
-            host: host.to_string(),
-            by: "agent".to_owned(),
-            ..NewEvent::default()
+#[cfg(test)]
+mod tests {
+    use redeploy_proto::v1;
+
+    use super::*;
+    use crate::driver;
+    use crate::sessions::SessionNumber;
+    use crate::store::HostRow;
+
+    fn connected(host: &str) -> Event {
+        let container = v1::ContainerFacts {
+            name: "web".into(),
+            env: "shop".into(),
+            group: "cp".into(),
+            ..v1::ContainerFacts::default()
         };
-        self.store.add_event(&event, at).await?;
-        self.views.stored();
-        Ok(())
+        let hello = v1::Hello {
+            facts: Some(v1::HostFacts::default()),
+            inventory: Some(v1::Inventory { containers: vec![container], is_cut_short: false }),
+            ..v1::Hello::default()
+        };
+        let (hello, open) = (Box::new(hello), Vec::new());
+        let host = host.parse().unwrap();
+        Event::Connected { host, session: SessionNumber(1), address: None, hello, open }
     }
 
-    /// It is there, and this is how its host does.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn heartbeat(&self, host: &HostId, facts: &v1::HostFacts) -> Result<(), NotBrought> {
-        let facts = facts.encode_to_vec();
-        Ok(self.store.host_seen(host, Moment::now(), None, Some(&facts)).await?)
-    }
-
-    /// What it has, completely.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn inventory(&self, host: &HostId, inventory: &v1::Inventory) -> Result<(), NotBrought> {
-        let seen: Vec<_> = inventory.containers.iter().map(wire::seen).collect();
-        self.store.take_inventory(host, &seen, Moment::now()).await?;
-        self.views.stored();
-        Ok(())
-    }
-
-    /// An order is written down on the host.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn accepted(&self, host: &HostId, id: RedeployId) -> Result<(), NotBrought> {
-        self.word(host, id, Report::AtWork, None).await
-    }
-
-    /// How far an order is.
-    pub fn progress(&self, id: RedeployId, progress: v1::Progress) {
-        self.views.progress(id, progress);
-    }
-
-    /// A preflight's outcome.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn preflight(
-        &self,
-        host: &HostId,
-        id: RedeployId,
-        preflight: v1::Preflight,
-    ) -> Result<(), NotBrought> {
-        let word = wire::preflight(&preflight);
-        self.views.preflight(id, preflight);
-        self.word(host, id, word, None).await
-    }
-
-    /// How an order ended. The driver acknowledges it when it is stored.
-    ///
-    /// # Errors
-    /// [`NotBrought`]
-    pub async fn report(&self, host: &HostId, id: RedeployId, report: &v1::Report) -> Result<(), NotBrought> {
-        self.word(host, id, wire::report(report), Some(report.encode_to_vec())).await
-    }
-
-    async fn word(
-        &self,
-        host: &HostId,
-        id: RedeployId,
-        report: Report,
-        raw: Option<Vec<u8>>,
-    ) -> Result<(), NotBrought> {
-        Ok(self.driver.bring(Input::Word { host: host.clone(), id, report, raw }).await?)
+    #[tokio::test]
+    async fn one_host_that_cannot_be_stored_costs_no_other_its_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("store.db")).await.unwrap();
+        let row = HostRow {
+            host_id: "known".into(),
+            name: "known".into(),
+            joined_at: 1,
+            seen_at: 0,
+            address: String::new(),
+            cert_ends: 0,
+            facts: None,
+            revoked_at: None,
+        };
+        store.add_host(&row).await.unwrap();
+        let (driver, inputs) = driver::driver();
+        let views = Arc::new(Views::default());
+        let agents = Agents::new(store.clone(), driver, Arc::clone(&views));
+        // A node of a host that is not there breaks a rule of the store.
+        let lost = agents.bring(vec![connected("unknown"), connected("known")]).await.unwrap();
+        assert_eq!(lost.iter().map(|lost| lost.host.as_str()).collect::<Vec<_>>(), ["unknown"]);
+        let nodes = store.nodes().await.unwrap();
+        assert_eq!(nodes.iter().map(|node| node.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
+        let events = store.events(0, "", "", 10).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
+        let ended = Event::Lost { host: "unknown".parse().unwrap(), session: SessionNumber(1) };
+        agents.bring(vec![ended]).await.unwrap();
+        drop((agents, store));
+        let told: Vec<String> = inputs.all().iter().map(|input| format!("{input:?}")).collect();
+        assert!(told[0].starts_with("HostUp { host: HostId(\"known\")"), "{told:?}");
+        assert!(told[1].starts_with("HostDown { host: HostId(\"unknown\")"), "{told:?}");
+        assert_eq!(told.len(), 2, "{told:?}");
     }
 }

@@ -1,21 +1,27 @@
 //! What operators may ask, from handlers that know no transport.
 //!
 //! Flows in: a caller whose token was looked up, and a request in wire form, parsed once. Flows out: answers in wire
-//! form, or a [`Refusal`] that says what to do. Every call that changes something goes into the audit log. Must never
+//! form, or a [`Refusal`] that says what to do. Operators reach them over gRPC (`service`) and over HTTP as JSON (`rest`, which
+//! calls that service). Every call that changes something goes into the audit log. Must never
 //! let a token do what its role and environments do not allow.
 
 mod auth;
 mod called;
+mod census;
 mod create;
+mod health;
 mod inventory;
 mod listen;
 mod names;
+mod problem;
 mod refusal;
+mod rest;
 mod service;
 mod show;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod web;
 
 use std::sync::Arc;
 
@@ -31,7 +37,9 @@ use crate::views::Views;
 pub use auth::{Caller, Gate};
 pub use listen::{ApiListenError, ApiListening, listen};
 pub use refusal::Refusal;
+pub use rest::UnknownCall;
 pub use service::Operator;
+pub use web::Unservable;
 
 /// What the API needs of the agents' side.
 pub trait Hosts: Send + Sync {

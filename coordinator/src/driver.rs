@@ -151,7 +151,21 @@ pub fn driver() -> (Driver, Inputs) {
     (Driver { inputs }, Inputs(receiver))
 }
 
+#[cfg(test)]
+impl Inputs {
+    /// Everything that was brought.
+    pub(crate) fn all(mut self) -> Vec<Input> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
 impl Driver {
+    /// Whether the loop still takes anything.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !self.inputs.is_closed()
+    }
+
     /// Brings an input. Waits while the queue is full; `Stopping` when nobody takes it any more.
     ///
     /// # Errors

@@ -4,16 +4,16 @@
 //! Flows in: events of sessions, orders. Flows out: the same, in the other's words. Must never keep anything: what
 //! cannot be brought ends the session, so that its agent says it again.
 
+use redeploy_proto::RedeployId;
 use redeploy_proto::v1::ReportAck;
 use redeploy_proto::v1::coordinator_message::Message;
-use redeploy_proto::{RedeployId, v1};
 use tokio::sync::mpsc;
 
 use crate::agents::{Agents, NotBrought};
 use crate::api::{Hosts, Refusal};
 use crate::driver::{Link, Order, SessionId, wire};
 use crate::ids::HostId;
-use crate::sessions::{Event, Said, SessionNumber, Sessions};
+use crate::sessions::{Event, SessionNumber, Sessions};
 use crate::store::hash_of;
 
 /// The sessions, as the driver and the API see them.
@@ -52,45 +52,24 @@ impl Hosts for Exchange {
     }
 }
 
-/// Brings what agents say to whom it concerns, until nobody says anything any more.
+/// How many events are brought together at most.
+const TOGETHER: usize = 256;
+
+/// Brings what agents say to whom it concerns, until nobody says anything any more. What is said while the disk is
+/// waited for is brought together next.
 pub async fn run(sessions: Sessions, mut events: mpsc::Receiver<Event>, agents: Agents) {
-    while let Some(event) = events.recv().await {
-        let host = host_of(&event).clone();
-        if let Err(error) = bring(&agents, event).await {
-            tracing::error!(%host, error = &error as &dyn std::error::Error, "what a host said is lost; it is to say it again");
-            sessions.end(&host);
+    let mut together = Vec::with_capacity(TOGETHER);
+    while events.recv_many(&mut together, TOGETHER).await > 0 {
+        match agents.bring(std::mem::take(&mut together)).await {
+            Ok(lost) => {
+                for NotBrought { host, error } in lost {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(%host, error, "what a host said is lost; it is to say it again");
+                    sessions.end(&host);
+                }
+            }
+            // With the receiver every session ends: what was said is said again to whoever comes next.
+            Err(stopping) => return tracing::info!(%stopping, "agents are not heard any more"),
         }
-    }
-}
-
-fn host_of(event: &Event) -> &HostId {
-    match event {
-        Event::Connected { host, .. } | Event::Said { host, .. } | Event::Lost { host, .. } => host,
-    }
-}
-
-async fn bring(agents: &Agents, event: Event) -> Result<(), NotBrought> {
-    match event {
-        Event::Connected { host, session, address, hello, open } => {
-            // Whether one has ended does not matter here: its report comes by itself.
-            let open = open.into_iter().map(|(id, _)| id).collect();
-            agents.connected(&host, session.0, address, &hello, open).await
-        }
-        Event::Said { host, said } => said_by(agents, &host, said).await,
-        Event::Lost { host, session } => agents.lost(&host, session.0).await,
-    }
-}
-
-async fn said_by(agents: &Agents, host: &HostId, said: Said) -> Result<(), NotBrought> {
-    match said {
-        Said::Heartbeat(facts) => agents.heartbeat(host, &facts).await,
-        Said::Inventory(inventory) => agents.inventory(host, &inventory).await,
-        Said::Accepted(id) => agents.accepted(host, id).await,
-        Said::Progress(id, progress) => {
-            agents.progress(id, progress);
-            Ok(())
-        }
-        Said::Preflight(id, preflight) => agents.preflight(host, id, v1::Preflight::clone(&preflight)).await,
-        Said::Report(id, report) => agents.report(host, id, &report).await,
     }
 }

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use redeploy_coordinator::moment::Span;
+use redeploy_coordinator::open_files;
 use redeploy_coordinator::server::{Limits, Rate, Server, Settings, StartError, admin_token_file, ca_file};
+use redeploy_coordinator::store::Plan;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -58,7 +60,7 @@ struct Args {
     #[arg(long, value_name = "IP:PORT", env = "REDEPLOY_COORDINATOR_LISTEN", default_value = "0.0.0.0:7443")]
     listen: SocketAddr,
 
-    /// Where operators call: gRPC over TLS, with API tokens
+    /// Where operators call: gRPC and HTTP/JSON over TLS, with API tokens
     #[arg(
         long,
         value_name = "IP:PORT",
@@ -129,6 +131,9 @@ fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     log(args.log_level, args.log_format);
+    if let Some(hosts) = open_files::raise() {
+        tracing::info!(hosts, "so many hosts and operators may be connected: `LimitNOFILE=` sets it");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -153,6 +158,13 @@ fn log(level: LevelFilter, format: LogFormat) {
 }
 
 async fn serve(args: &Args) -> u8 {
+    let dies = match Plan::ordered(&|name| std::env::var(name).ok()) {
+        Ok(dies) => dies,
+        Err(error) => {
+            eprintln!("redeploy-coordinator: {error}");
+            return USAGE;
+        }
+    };
     let settings = Settings {
         data_dir: args.data_dir.clone(),
         listen: args.listen,
@@ -164,6 +176,7 @@ async fn serve(args: &Args) -> u8 {
             ..Limits::default()
         },
         otlp: args.otlp_endpoint.clone(),
+        dies,
     };
     // Before anything is started, so that a signal during the start is not lost.
     let (mut terminate, mut interrupt) =

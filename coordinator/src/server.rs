@@ -30,7 +30,9 @@ use crate::moment::{Moment, Span};
 use crate::pki::{Authority, HOST_LIFE, PkiError};
 use crate::private::{self, NotPrivate};
 use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
-use crate::store::{NewApiToken, OpenError, Role, SealError, Sealer, Secret, Sqlite, StoreError};
+use crate::store::{
+    Deadly, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
+};
 use crate::traces::Traced;
 use crate::upkeep;
 use crate::views::Views;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub limits: Limits,
     /// A collector of traces, `http://HOST:PORT`.
     pub otlp: Option<String>,
+    /// At which commit of the driver the process is killed: only in tests.
+    pub dies: Option<Plan>,
 }
 
 /// What others may ask of a coordinator, and for how long it lets them in.
@@ -199,7 +203,7 @@ impl Server {
         let exchange = Arc::new(Exchange(sessions.clone()));
         let traces = settings.otlp.as_deref().map(|to| Traces::to(to, PROGRAM, env!("CARGO_PKG_VERSION")));
         let traces = traces.transpose()?.map(Arc::new);
-        let ledger = Arc::new(Traced::new(store.clone(), traces.clone()));
+        let ledger = Arc::new(Traced::new(Deadly::new(store.clone(), settings.dies), traces.clone()));
         let mut core = Core::load(ledger, Arc::clone(&exchange), Moment::now()).await?;
         for (id, login) in logins(&store, &sealer, &core).await? {
             core.remember_login(id, login);

@@ -33,13 +33,20 @@ pub use event::{Event, Said, SessionNumber};
 pub use listen::{ListenError, Listening, listen};
 pub use registry::NotSent;
 
+/// For the simulation, which has sessions without sockets.
+#[cfg(test)]
+pub(crate) use self::{
+    event::{hello, said},
+    registry::Registered,
+};
 use crate::bucket::Buckets;
 pub use crate::bucket::Rate;
 pub use crate::door::Strangers;
+
 use crate::ids::HostId;
 use crate::pki::Authority;
 use redeploy_proto::v1::coordinator_message::Message;
-use registry::Registry;
+pub(crate) use registry::Registry;
 
 /// Limits and times of sessions.
 #[derive(Debug, Clone)]

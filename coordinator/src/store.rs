@@ -4,26 +4,32 @@
 //! narrow [`Ledger`]; it comes in three flavours: [`Sqlite`], [`Memory`] and [`Failing`]. Must never hold a password
 //! or token as it is.
 
+mod deadly;
 mod failing;
+mod hearing;
 mod inventory;
 mod ledger;
 mod memory;
 mod open;
 mod reading;
 mod seal;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod writing;
 
+pub use deadly::{Deadly, InvalidFault};
 pub use failing::{Failing, Plan};
-pub use inventory::{HostRow, NodeRow, Seen};
+pub use hearing::{HostNews, Seen};
+pub use inventory::{HostRow, NodeRow};
 pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, Saved, StoredOrder};
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};
 pub use reading::{AUDIT_CHARS_MAX, AuditRow, DeploymentFilter, EventRow, KEY_LIFE, OrderRow};
 pub use seal::{SealError, Sealer};
-pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Secret, Used, hash_of};
+pub use secret::{Secret, hash_of};
+pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Used};
 
 /// The store did not do what it was asked; nothing changed.
 #[derive(Debug, thiserror::Error)]

@@ -9,12 +9,15 @@ use tokio::sync::watch;
 
 use crate::deployment::Explanation;
 use crate::ids::{DeploymentId, HostId};
+use crate::metrics::Tally;
 
 /// Read by the API, written by the driver and the sessions.
 #[derive(Debug)]
 pub struct Views {
     inner: RwLock<Inner>,
     changes: watch::Sender<u64>,
+    /// What is counted.
+    pub tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +30,7 @@ struct Inner {
 
 impl Default for Views {
     fn default() -> Self {
-        Self { inner: RwLock::default(), changes: watch::Sender::new(0) }
+        Self { inner: RwLock::default(), changes: watch::Sender::new(0), tally: Tally::default() }
     }
 }
 

@@ -30,6 +30,20 @@ impl Docker {
     /// # Errors
     /// As [`Docker::call`].
     pub fn call_with(&self, words: &[&str], input: &[u8]) -> Result<String> {
+        let output = self.output(words, input)?;
+        let text = String::from_utf8_lossy(&output);
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// As [`Docker::call`], for output that is no text.
+    ///
+    /// # Errors
+    /// As [`Docker::call`].
+    pub fn call_bytes(&self, words: &[&str]) -> Result<Vec<u8>> {
+        self.output(words, b"")
+    }
+
+    fn output(&self, words: &[&str], input: &[u8]) -> Result<Vec<u8>> {
         let mut child = Command::new("docker")
             .args(words)
             .stdin(Stdio::piped())
@@ -47,8 +61,7 @@ impl Docker {
         })?;
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`docker {}`: {}", words.join(" "), complaint.trim());
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+        Ok(output.stdout)
     }
 
     /// Everything the engine knows of a container.

@@ -102,9 +102,8 @@ impl EngineHost {
         let sandbox = Sandbox::new("engine host")?;
         let name = sandbox.name("host");
         let workspace = workspace()?.display();
-        let mut options = vec![format!("--hostname={name}"), format!("--volume={workspace}:{workspace}:ro")];
-        options.extend(CAPABILITIES.iter().map(|name| format!("--cap-add={name}")));
-        options.extend(FREEDOMS.iter().chain(ON_DISK).map(|&option| option.to_owned()));
+        let mut options = options(&name);
+        options.push(format!("--volume={workspace}:{workspace}:ro"));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let mut command = vec!["sh", "-ec", SERVE, "sh"];
         if store == Store::Containerd {
@@ -164,10 +163,23 @@ impl Drop for EngineHost {
         if self.sandbox.is_kept() {
             return;
         }
-        // The sandbox says so if this fails; the groups of its containers outlive a host that is gone.
-        let _ = Docker.call(&["rm", "--force", "--volumes", &self.container]);
-        remove_groups(Path::new(CGROUPS), &self.container);
+        // The sandbox says so if this fails.
+        let _ = remove(&self.container);
     }
+}
+
+/// What every host is started with, so that an engine can run in it.
+pub(crate) fn options(name: &str) -> Vec<String> {
+    let fixed = FREEDOMS.iter().chain(ON_DISK).map(|&option| option.to_owned());
+    let capabilities = CAPABILITIES.iter().map(|capability| format!("--cap-add={capability}"));
+    std::iter::once(format!("--hostname={name}")).chain(capabilities).chain(fixed).collect()
+}
+
+/// Removes a host with its volumes; the control groups of its containers outlive it otherwise.
+pub(crate) fn remove(container: &str) -> Result<()> {
+    let removed = Docker.call(&["rm", "--force", "--volumes", container]);
+    remove_groups(Path::new(CGROUPS), container);
+    removed.map(drop)
 }
 
 /// Removes the control groups named `name`: at the top, or one below with the older kind, one per controller.

@@ -1,7 +1,8 @@
 //! A coordinator and agents as the programs they are, and `redeployctl` to ask them.
 //!
-//! Flows in: a sandbox. Flows out: what `redeployctl` said, programs to kill. All agents share one engine; each has a
-//! data directory of its own, so to the coordinator each is a host.
+//! Flows in: a sandbox. Flows out: what `redeployctl` said, programs to kill. Agents made here share one engine; each has
+//! a data directory of its own, so to the coordinator each is a host. Those with engines of their own are in
+//! [`crate::hosts`].
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,6 +28,8 @@ pub struct Fleet<'a> {
     coordinator: Option<Running>,
     /// More options of the coordinator.
     more: Vec<String>,
+    /// The coordinator's own address.
+    address: String,
     /// Where agents dial, and operators call; chosen at the first start.
     ports: Option<(String, String)>,
 }
@@ -37,16 +40,28 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// It does not start.
     pub fn new(sandbox: &'a Sandbox) -> Result<Self> {
-        Self::started_with(sandbox, &[])
+        Self::at(sandbox, "127.0.0.1")
     }
 
-    /// Starts a coordinator on free ports, with more options.
+    /// Starts a coordinator on free ports of this address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn at(sandbox: &'a Sandbox, address: &str) -> Result<Self> {
+        Self::at_with(sandbox, address, &[])
+    }
+
+    /// Starts a coordinator on free ports, now and whenever it is started again with more options.
     ///
     /// # Errors
     /// It does not start.
     pub fn started_with(sandbox: &'a Sandbox, more: &[&str]) -> Result<Self> {
+        Self::at_with(sandbox, "127.0.0.1", more)
+    }
+
+    fn at_with(sandbox: &'a Sandbox, address: &str, more: &[&str]) -> Result<Self> {
         let more = more.iter().map(ToString::to_string).collect();
-        let mut fleet = Self { sandbox, coordinator: None, more, ports: None };
+        let mut fleet = Self { sandbox, coordinator: None, more, address: address.to_owned(), ports: None };
         fleet.start_coordinator()?;
         Ok(fleet)
     }
@@ -60,19 +75,29 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// It does not start.
     pub fn start_coordinator(&mut self) -> Result<()> {
-        let free = || "127.0.0.1:0".to_owned();
+        self.start_coordinator_with("", &[])
+    }
+
+    /// As [`Fleet::start_coordinator`], with these faults (`kill-after-commit=1`) and more options.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_coordinator_with(&mut self, faults: &str, options: &[&str]) -> Result<()> {
+        let free = || format!("{}:0", self.address);
         let (agents, operators) = self.ports.clone().unwrap_or_else(|| (free(), free()));
         let mut command = Command::new(built_beside_tests("redeploy-coordinator")?);
-        command.arg("--data-dir").arg(self.data_dir());
-        command.args(["--listen", &agents, "--api-listen", &operators]).args(&self.more);
-        let running = Running::spawn(command)?;
+        command.arg("--data-dir").arg(self.data_dir()).env("REDEPLOY_TEST_FAULTS", faults);
+        command.args(["--listen", &agents, "--api-listen", &operators]).args(&self.more).args(options);
+        let mut running = Running::spawn(command)?;
         let said = wait::eventually(wait::PATIENCE, "the coordinator to serve", || {
+            // One that is to die may do so before it has said anything.
+            let died = !faults.is_empty() && running.has_ended()?;
             let said = running.stdout_so_far();
-            ensure!(said.contains("token "), "it says: {said}{}", running.stderr_so_far());
+            ensure!(died || said.contains("token "), "it says: {said}{}", running.stderr_so_far());
             Ok(Some(said))
         })?;
         let after = |word: &str| said.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
-        self.ports = after("agents ").zip(after("operators "));
+        self.ports = after("agents ").zip(after("operators ")).or(self.ports.take());
         ensure!(self.ports.is_some(), "no ports: {said}");
         self.coordinator = Some(running);
         Ok(())
@@ -84,6 +109,24 @@ impl<'a> Fleet<'a> {
     /// None runs.
     pub fn kill_coordinator(&mut self) -> Result<()> {
         self.coordinator.take().context("no coordinator runs")?.kill().map(drop)
+    }
+
+    /// Has the coordinator ended by itself? Then it can be started again.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn coordinator_has_died(&mut self) -> Result<bool> {
+        let died = self.coordinator.as_mut().map_or(Ok(true), Running::has_ended)?;
+        if died {
+            self.coordinator = None;
+        }
+        Ok(died)
+    }
+
+    /// What the coordinator has logged since it was started.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.coordinator.as_ref().map_or_else(String::new, Running::stderr_so_far)
     }
 
     /// Asks the coordinator to stop, and waits.
@@ -107,15 +150,30 @@ impl<'a> Fleet<'a> {
         Ok(Agent::new(&self.sandbox.path().join(name))?.option("--config", config))
     }
 
+    /// The coordinator's address and port for agents.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn where_agents_dial(&self) -> Result<&str> {
+        let (agents, _) = self.ports.as_ref().context("no ports")?;
+        Ok(agents)
+    }
+
+    /// A new join token.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn join_token(&self) -> Result<String> {
+        Ok(self.ctl(&["host", "token"])?.expect_code(0)?.stdout.trim().to_owned())
+    }
+
     /// Lets an agent join, and gives the id of its host.
     ///
     /// # Errors
     /// It was refused.
     pub fn join(&self, agent: &Agent) -> Result<String> {
-        let token = self.ctl(&["host", "token"])?.expect_code(0)?.stdout;
-        let (agents, _) = self.ports.as_ref().context("no ports")?;
-        let joined =
-            agent.run(&["join", "--coordinator", agents, "--token", token.trim()])?.expect_code(0)?;
+        let (agents, token) = (self.where_agents_dial()?, self.join_token()?);
+        let joined = agent.run(&["join", "--coordinator", agents, "--token", &token])?.expect_code(0)?;
         let id = joined.stderr.split("as host ").nth(1).and_then(|rest| rest.split('.').next());
         Ok(id.with_context(|| joined.describe())?.to_owned())
     }
@@ -164,6 +222,20 @@ impl<'a> Fleet<'a> {
         Running::spawn(command)
     }
 
+    /// Runs a script of bash with what an operator has in the environment. It stops at the first command that fails.
+    ///
+    /// # Errors
+    /// It does not end. An exit code is no error.
+    pub fn script(&self, script: &str) -> Result<Outcome> {
+        let (_, operators) = self.ports.as_ref().context("no ports")?;
+        let mut command = Command::new("bash");
+        command.env("REDEPLOY_COORDINATOR", operators);
+        command.env("REDEPLOY_CA", self.data_dir().join("pki/ca.crt"));
+        command.env("REDEPLOY_TOKEN_FILE", self.data_dir().join("admin.token"));
+        command.args(["-euo", "pipefail", "-c", script]);
+        Running::spawn(command)?.wait(PATIENCE)
+    }
+
     /// Starts a deployment that is followed, and gives it with its id.
     ///
     /// # Errors
@@ -172,6 +244,13 @@ impl<'a> Fleet<'a> {
         let words = ["deploy", "--env", env, "--group", "cp", "--image", image, "--pull", "never", "--json"];
         Ok(Deploy { ctl: self.spawn_ctl(&[&words, more].concat())? })
     }
+}
+
+/// The node's phases of a state that was told, in the order of the nodes.
+#[must_use]
+pub fn phases(state: &Value) -> Vec<&str> {
+    let nodes = state["nodes"].as_array();
+    nodes.into_iter().flatten().filter_map(|node| node["phase"].as_str()).collect()
 }
 
 /// A `redeployctl` that follows a deployment.
@@ -186,8 +265,40 @@ impl Deploy {
     /// None does.
     pub fn wait_for_node(&self, phase: &str) -> Result<()> {
         wait::until(wait::PATIENCE, &format!("a node to be {phase}"), || {
-            Ok(self.ctl.stdout_so_far().contains(&format!("\"phase\":\"{phase}\",\"waits_for\"")))
+            let said = self.ctl.stdout_so_far();
+            // The last line may not be whole yet.
+            let states = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let nodes = states.filter_map(|state| state["nodes"].as_array().cloned()).flatten();
+            Ok(nodes.into_iter().any(|node| node["phase"] == phase))
         })
+    }
+
+    /// Is it over?
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        self.ctl.has_ended()
+    }
+
+    /// The states it told by now.
+    ///
+    /// # Errors
+    /// A line is no JSON.
+    pub fn so_far(&self) -> Result<Vec<Value>> {
+        let text = self.ctl.stdout_so_far();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// Waits for its end, whatever its exit code, and gives the code and the last state it told.
+    ///
+    /// # Errors
+    /// It does not end, or told nothing.
+    pub fn rests(self) -> Result<(Option<i32>, Value)> {
+        let outcome = self.ctl.wait(PATIENCE)?;
+        let last = lines(&outcome)?.pop().with_context(|| outcome.describe())?;
+        Ok((outcome.code, last))
     }
 
     /// Waits for its end, and gives every state it told.

@@ -124,6 +124,14 @@ impl Running {
         self.child.id()
     }
 
+    /// Has it come to its end by itself?
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Asks it to stop, as Ctrl-C or a service manager does (SIGTERM).
     ///
     /// # Errors

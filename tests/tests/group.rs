@@ -1,8 +1,10 @@
-//! Agents and coordinator over TLS, with real containers. In `joining`, `sessions` and `certificates` the
-//! driver is the test; in `programs`, `managed` and `traces` everything is a program of its own.
+//! Agents and coordinator over TLS, with real containers. In `joining`, `sessions` and `certificates` the driver is
+//! the test; in `programs`, `http`, `managed` and `traces` everything is a program of its own.
 
 #[path = "group/certificates.rs"]
 mod certificates;
+#[path = "group/http.rs"]
+mod http;
 #[path = "group/joining.rs"]
 mod joining;
 #[path = "group/managed.rs"]

@@ -176,7 +176,6 @@ fn somebody_removes_the_old_container() -> Result<()> {
         ("old gone captured", record::CAPTURED),
         ("old gone stopped", record::STOPPED),
         ("old gone swapped", record::SWAPPED),
-        ("old gone late", record::STARTED),
     ];
     for (test, record) in moments {
         let scene = Scene::killed_at(test, record)?;
@@ -185,6 +184,33 @@ fn somebody_removes_the_old_container() -> Result<()> {
         ensure!(report.verdict == Verdict::Undone, "{test}: {report:#?}");
         scene.serves_anew(&report).context(test)?;
     }
+    Ok(())
+}
+
+/// The new one serves by then, and what it takes in counts: there is no way back, and the report says so.
+#[test]
+fn somebody_removes_the_old_container_when_the_new_one_serves() -> Result<()> {
+    let scene = Scene::killed_at("old gone late", record::STARTED)?;
+    scene.docker().call(&["rm", "--force", &scene.old_id])?;
+    let report = scene.recover()?;
+    ensure!(report.verdict == Verdict::Done && report.parked.is_none(), "{report:#?}");
+    ensure!(report.warnings.iter().any(|warning| warning.contains("nothing to revert to")), "{report:#?}");
+    scene.serves()
+}
+
+/// Between the kill and the recovery the new one stops, as in a reboot without a restart policy: it is started again.
+#[test]
+fn the_new_container_stopped_before_anybody_recovered() -> Result<()> {
+    let scene = Scene::killed_at("new stopped", record::STARTED)?;
+    let new = scene.new_id()?;
+    scene.docker().exec(&scene.web, &["sh", "-c", "echo acknowledged >>/data/rows"])?;
+    scene.docker().call(&["kill", &new])?;
+    let report = scene.recover()?;
+    ensure!(report.verdict == Verdict::Done, "{report:#?}");
+    ensure!(id_of(&scene.docker().inspect(&scene.web)?)? == new, "another container serves");
+    ensure!(scene.docker().exec(&scene.web, &["cat", "/data/rows"])? == "rows\nacknowledged");
+    let steps: Vec<Step> = report.steps.iter().map(|time| time.step).collect();
+    ensure!(steps.ends_with(&[Step::Swap, Step::Start, Step::Verify]), "{steps:?}");
     Ok(())
 }
 

@@ -98,8 +98,9 @@ pub(crate) enum Verb {
 
     /// End what an earlier process left open
     ///
-    /// What had not been committed is put back as it was; what had been is tidied up. Run at every boot; does nothing
-    /// if there is nothing to do. Cannot be stopped half way.
+    /// Before the start of the new container everything is put back as it was. A new container that may have served goes on
+    /// and proves itself, or is taken back. What had been committed is tidied up. Run at every boot; does nothing if there
+    /// is nothing to do. Cannot be stopped half way.
     #[command(after_help = RECOVER, after_long_help = RECOVER)]
     Recover(JsonArg),
 

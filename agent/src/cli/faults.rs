@@ -34,13 +34,11 @@ fn fault(item: &str) -> Result<Fault, InvalidFault> {
     let bad = |detail| InvalidFault { item: item.to_owned(), detail };
     let (name, value) = item.split_once('=').unwrap_or((item, ""));
     let step = || step(value).ok_or_else(|| bad("after \"=\" there must be the name of a step"));
+    let record = || value.parse::<u32>().map_err(|_| bad("after \"=\" there must be a record's number"));
     Ok(match name {
-        "kill-at" => {
-            Fault::KillAt(value.parse().map_err(|_| bad("after \"=\" there must be a record's number"))?)
-        }
-        "journal-full-at" => Fault::JournalFullAt(
-            value.parse().map_err(|_| bad("after \"=\" there must be a record's number"))?,
-        ),
+        "kill-at" => Fault::KillAt(record()?),
+        "journal-full-at" => Fault::JournalFullAt(record()?),
+        "hold-at" => Fault::HoldAt(record()?),
         "repeat" => Fault::Repeat(step()?),
         "fail-before" => Fault::FailBefore(step()?),
         "fail-after" => Fault::FailAfter(step()?),
@@ -48,7 +46,7 @@ fn fault(item: &str) -> Result<Fault, InvalidFault> {
         "repeat-undo" if value.is_empty() => Fault::RepeatUndo,
         _ => {
             return Err(bad(
-                "there are kill-at=N, journal-full-at=N, repeat=STEP, fail-before=STEP, fail-after=STEP, fail-undo=STEP and \
+                "there are kill-at=N, hold-at=N, journal-full-at=N, repeat=STEP, fail-before=STEP, fail-after=STEP, fail-undo=STEP and \
                  repeat-undo",
             ));
         }
@@ -65,10 +63,11 @@ mod tests {
 
     #[test]
     fn every_kind_is_understood() {
-        let text = "kill-at=7, fail-after=start,fail-before=stop,repeat=swap,repeat-undo,fail-undo=put_data,";
+        let text = "kill-at=7,hold-at=8, fail-after=start,fail-before=stop,repeat=swap,repeat-undo,fail-undo=put_data,";
         let faults = parse(text).unwrap();
         for fault in [
             Fault::KillAt(7),
+            Fault::HoldAt(8),
             Fault::FailAfter(Step::Start),
             Fault::FailBefore(Step::Stop),
             Fault::Repeat(Step::Swap),
@@ -82,8 +81,16 @@ mod tests {
 
     #[test]
     fn what_is_not_a_fault_is_named() {
-        for item in ["kill-at", "kill-at=x", "repeat=dance", "repeat", "explode", "repeat-undo=stop", "=stop"]
-        {
+        for item in [
+            "kill-at",
+            "kill-at=x",
+            "hold-at=",
+            "repeat=dance",
+            "repeat",
+            "explode",
+            "repeat-undo=stop",
+            "=stop",
+        ] {
             let error = parse(&format!("repeat-undo,{item}")).unwrap_err();
             assert!(error.to_string().contains(&format!("{item:?}")), "{error}");
         }

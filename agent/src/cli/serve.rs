@@ -52,7 +52,7 @@ pub(super) async fn run(config: Config, screen: &Screen, faults: Faults) -> Resu
     let traces = traces.map_err(|error| refused(&explain(&error)))?;
     let stop = CancellationToken::new();
     let listening =
-        listen(Manner::GoBack, stop.clone(), progress).map_err(|error| refused(&error.to_string()))?;
+        listen(Manner::StopServing, stop.clone(), progress).map_err(|error| refused(&error.to_string()))?;
     let data = DataDir::new(&config.data_dir);
     let engine = RealEngine::connect(&config.docker_socket, HostView::detect()).await;
     let engine = engine.map_err(|error: EngineError| refused(&explain(&error)))?;

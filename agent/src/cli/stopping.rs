@@ -13,14 +13,16 @@ use super::logging::say;
 pub(crate) enum Manner {
     /// Go back.
     GoBack,
-    /// Nothing: going back, or tidying up, is all that is done anyway.
+    /// Stop serving; what is under way goes back.
+    StopServing,
+    /// Nothing: what an interrupted process left open is brought to its end.
     GoOn,
 }
 
 /// Listens until it is dropped.
 pub(crate) struct Listening(JoinHandle<()>);
 
-/// From here on signals set `cancel` and say so above the live list.
+/// From here on signals set `cancel`, unless nothing may be stopped, and say so above the live list.
 ///
 /// # Errors
 /// The signals cannot be listened to.
@@ -34,7 +36,10 @@ pub(crate) fn listen(
     Ok(Listening(tokio::spawn(async move {
         while any(&mut signals).await {
             say(&screen, heard(manner, cancel.is_cancelled()));
-            cancel.cancel();
+            match manner {
+                Manner::GoBack | Manner::StopServing => cancel.cancel(),
+                Manner::GoOn => {}
+            }
         }
     })))
 }
@@ -51,7 +56,10 @@ async fn any(signals: &mut [Signal; 3]) -> bool {
 fn heard(manner: Manner, again: bool) -> &'static str {
     match (manner, again) {
         (Manner::GoBack, false) => "stopping: putting everything back…",
-        (Manner::GoBack, true) => "already stopping; what has begun is ended properly, please wait",
+        (Manner::StopServing, false) => "stopping: what is under way is put back…",
+        (Manner::GoBack | Manner::StopServing, true) => {
+            "already stopping; what has begun is ended properly, please wait"
+        }
         (Manner::GoOn, _) => "this cannot be stopped half way, please wait",
     }
 }

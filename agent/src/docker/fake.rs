@@ -131,12 +131,25 @@ impl FakeEngine {
 
     /// The next call of `method` fails before it does anything. Several add up.
     pub fn fail_next(&self, method: &'static str, error: EngineError) {
-        self.lock().faults.push(Fault { method, is_late: false, error });
+        self.fail_nth(method, 1, error);
+    }
+
+    /// The `nth` call of `method` from now fails before it does anything, those before it do not.
+    pub fn fail_nth(&self, method: &'static str, nth: usize, error: EngineError) {
+        let skips = nth.saturating_sub(1);
+        self.lock().faults.push(Fault { method, is_late: false, skips, error });
     }
 
     /// The next call of `method` does what it should, and then its answer is lost.
     pub fn fail_next_after(&self, method: &'static str, error: EngineError) {
-        self.lock().faults.push(Fault { method, is_late: true, error });
+        self.lock().faults.push(Fault { method, is_late: true, skips: 0, error });
+    }
+
+    /// From now on, or no longer, the engine cannot remove this container: it is left dead.
+    pub fn jam(&self, id_or_name: &str, is_jammed: bool) {
+        if let Ok(container) = self.lock().find_mut(id_or_name) {
+            container.is_jammed = is_jammed;
+        }
     }
 
     /// A container's process ends by itself; its restart policy applies.

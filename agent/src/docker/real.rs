@@ -5,6 +5,7 @@
 //! diff) and the plain start and stop. Must never retry (but for
 //! `restart_policy` and `start`, which say why), and never wait without a deadline.
 
+mod frames;
 mod greeting;
 mod host_view;
 mod lookups;
@@ -12,6 +13,7 @@ mod pull;
 mod restart_policy;
 mod start;
 mod streams;
+mod witness;
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +26,7 @@ use serde_json::{Value, json};
 
 use super::transport::{UnixClient, bad_answer, segment, within};
 use super::{ApiVersion, Change, Container, EngineInfo, EventStream, Image, OnPull};
-use super::{Engine, EngineError, Hold, RegistryLogin, Volume, hold, root_access, transport};
+use super::{Engine, EngineError, Hold, RegistryLogin, Volume, Witness, hold, root_access, transport};
 use crate::rootfs::Root;
 
 pub use host_view::HostView;
@@ -274,6 +276,10 @@ impl Engine for RealEngine {
 
     async fn logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
         self.last_logs(id, lines).await
+    }
+
+    async fn witness(&self, id: &str) -> Result<Witness, EngineError> {
+        self.listen(id).await
     }
 
     async fn diff(&self, id: &str) -> Result<Vec<Change>, EngineError> {

@@ -46,6 +46,16 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
+/// An answer that is read as it comes. Dropping it breaks the connection.
+pub(super) struct Download {
+    action: String,
+    body: Incoming,
+    _connection: Connection,
+}
+
+/// Ends with this.
+type Connection = AbortOnDropHandle<hyper::Result<()>>;
+
 /// A request whose body we still hold open. Dropping it breaks the connection.
 pub(super) struct Upload {
     body: mpsc::Sender<Bytes>,
@@ -108,6 +118,25 @@ impl UnixClient {
         Upload { body, answer: Box::pin(answer) }
     }
 
+    /// Begins a request without a body whose answer goes on and on: returns once the engine, within `deadline`, has
+    /// said that it will answer. From then on only the caller limits the time.
+    pub(super) async fn download(
+        &self,
+        action: &str,
+        method: Method,
+        path: &str,
+        deadline: Duration,
+    ) -> Result<Download, EngineError> {
+        let sending = self.send(action, method, path, "application/json", Full::new(Bytes::new()));
+        let (answer, connection) = within(deadline, action, sending).await?;
+        if answer.status().is_success() {
+            let (action, body) = (action.to_owned(), answer.into_body());
+            return Ok(Download { action, body, _connection: connection });
+        }
+        let refusal = within(deadline, action, read_answer(action, answer)).await?;
+        Err(refusal.refusal(action))
+    }
+
     async fn exchange<B>(
         &self,
         action: &str,
@@ -120,12 +149,29 @@ impl UnixClient {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
+        let (answer, _connection) = self.send(action, method, path, content_type, body).await?;
+        read_answer(action, answer).await
+    }
+
+    /// Sends a request on a connection of its own; its answer has begun when this returns.
+    async fn send<B>(
+        &self,
+        action: &str,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: B,
+    ) -> Result<(http::Response<Incoming>, Connection), EngineError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         let broken = |error: hyper::Error| broken(action, &error);
         let stream =
             UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(action, error))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.prefix))
@@ -134,7 +180,7 @@ impl UnixClient {
             .body(body)
             .map_err(|error| bad_answer(action, format!("the request could not be written: {error}")))?;
         let answer = sender.send_request(request).await.map_err(broken)?;
-        read_answer(action, answer).await
+        Ok((answer, connection))
     }
 
     fn unreachable(&self, action: &str, error: impl Into<BoxError>) -> EngineError {
@@ -167,6 +213,22 @@ impl Answer {
             action: action.to_owned(),
             status: self.status.as_u16(),
             message: self.message().to_owned(),
+        }
+    }
+}
+
+impl Download {
+    /// The next piece of the body, when it comes; `None` at its end.
+    pub(super) async fn piece(&mut self) -> Option<Result<Bytes, EngineError>> {
+        loop {
+            match self.body.frame().await? {
+                Err(error) => return Some(Err(broken(&self.action, &error))),
+                // Trailers are none of ours.
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(Ok(data)),
+                    Err(_) => continue,
+                },
+            }
         }
     }
 }

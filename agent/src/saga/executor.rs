@@ -1,5 +1,5 @@
 //! Carries a saga out: forward until the commit, backward when anything fails, and from wherever an earlier
-//! process was interrupted.
+//! process was interrupted: backward before the new container may have served, forward from then on.
 //!
 //! Every effect stands between two durable records. If the journal itself cannot be extended (disk full), nothing
 //! new is begun: what was done is undone without it, and undone again by `recover`, which is harmless. That holds for
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, HOLD};
 use super::journal::{Journal, JournalError};
 use super::record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 use super::state::State;
@@ -24,12 +24,18 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
 /// Between two tries: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often a test's hold is looked at.
+const HOLD_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who applies and undoes the steps. Both must be idempotent, and `undo` safe after half an `apply`.
 #[async_trait]
 pub trait Work: Send {
     /// Does a step.
     async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError>;
+
+    /// An earlier process began this step and may have ended anywhere after that. Makes sure that it can be done again;
+    /// waits for an engine that is being started.
+    async fn go_on(&mut self, step: Step) -> Result<(), StepError>;
 
     /// Takes a step back, whether it was done, half done or not begun.
     async fn undo(&mut self, step: Step) -> Result<Undid, StepError>;
@@ -146,7 +152,8 @@ impl<'a, W: Work> Saga<'a, W> {
         Ok(saga)
     }
 
-    /// Takes over a saga that was interrupted or got stuck: the journal is replayed, nothing is done yet.
+    /// Takes over a saga that was interrupted or got stuck: the journal is replayed, nothing is done yet. One that was
+    /// interrupted goes back, unless the new container may have served since; then it goes on.
     ///
     /// # Errors
     /// [`ExecutorError::Journal`], among them records that contradict each other.
@@ -168,7 +175,10 @@ impl<'a, W: Work> Saga<'a, W> {
             State::Retiring | State::Closed(_) => saga.record(Event::Resumed)?,
             State::Forward { .. } => {
                 saga.record_back(Event::Resumed)?;
-                saga.turn_back(Reason::Interrupted)?;
+                match saga.state.goes_on_with(steps).filter(|_| saga.journal_lost.is_none()) {
+                    Some(step) => saga.record_begin(step)?,
+                    None => saga.turn_back(Reason::Interrupted)?,
+                }
             }
             State::Backward { .. } | State::Stuck { .. } => saga.record_back(Event::Resumed)?,
         }
@@ -182,7 +192,8 @@ impl<'a, W: Work> Saga<'a, W> {
     pub async fn run(mut self) -> Result<State, ExecutorError> {
         loop {
             match &self.state {
-                State::Forward { at, .. } => match self.steps.get(*at) {
+                State::Forward { at, begun } => match self.steps.get(*at) {
+                    Some(step) if *begun => self.go_on(*step).await?,
                     Some(step) => self.forward(*step).await?,
                     None => self.commit()?,
                 },
@@ -213,9 +224,33 @@ impl<'a, W: Work> Saga<'a, W> {
         if let Some(reason) = self.called_off(step) {
             return self.turn_back(reason);
         }
-        if let Err(error) = self.record(Event::Started { step }) {
-            return self.turn_back_deaf(step, error);
+        self.record_begin(step)?;
+        match self.state {
+            State::Forward { .. } => self.carry_out(step).await,
+            // The journal could not be extended.
+            State::Backward { .. } | State::Stuck { .. } | State::Retiring | State::Closed(_) => Ok(()),
         }
+    }
+
+    /// A step begins, unless the journal cannot say so: then the way is back.
+    fn record_begin(&mut self, step: Step) -> Result<(), ExecutorError> {
+        match self.record(Event::Started { step }) {
+            Ok(()) => Ok(()),
+            Err(error) => self.turn_back_deaf(step, error),
+        }
+    }
+
+    /// Goes on with a step that an earlier process has begun.
+    async fn go_on(&mut self, step: Step) -> Result<(), ExecutorError> {
+        match self.work.go_on(step).await {
+            Ok(()) => self.carry_out(step).await,
+            Err(StepError::Cancelled) => self.turn_back(Reason::Cancelled),
+            Err(error) => self.turn_back(failed(step, &error)),
+        }
+    }
+
+    /// Does a step whose begin is on record.
+    async fn carry_out(&mut self, step: Step) -> Result<(), ExecutorError> {
         match self.apply(step).await {
             Ok(output) => {
                 self.work.recall(&output);
@@ -368,7 +403,21 @@ impl<'a, W: Work> Saga<'a, W> {
         if self.faults.has(Fault::StopAt(seq)) {
             return Err(ExecutorError::StoppedByFault(seq));
         }
+        if self.faults.hold_at(seq) {
+            hold(&self.journal.path().with_file_name(HOLD));
+        }
         Ok(())
+    }
+}
+
+/// Waits for a test that looks. If the mark cannot be made, the test sees none and fails.
+fn hold(mark: &Path) {
+    if std::fs::File::create_new(mark).is_ok() {
+        tokio::task::block_in_place(|| {
+            while mark.exists() {
+                std::thread::sleep(HOLD_PAUSE);
+            }
+        });
     }
 }
 
@@ -402,6 +451,7 @@ mod tests {
         retired: bool,
         cancel_at: Option<Step>,
         cancelled: bool,
+        went_on_with: Vec<Step>,
     }
 
     #[async_trait]
@@ -423,6 +473,16 @@ mod tests {
         async fn retire(&mut self) -> Result<(), StepError> {
             self.retired = true;
             Ok(())
+        }
+        async fn go_on(&mut self, step: Step) -> Result<(), StepError> {
+            self.went_on_with.push(step);
+            // One that was undone without a journal is found as it was before.
+            let before = STEPS.iter().take_while(|it| **it != step);
+            if before.clone().all(|it| self.in_place.contains(it)) {
+                Ok(())
+            } else {
+                Err(StepError::OrderedByTest)
+            }
         }
         fn recall(&mut self, _: &StepOutput) {}
         fn on_record(&mut self, _: &Record) {}
@@ -517,6 +577,41 @@ mod tests {
             }
             assert!(stopped >= 9, "only {stopped} records: the loop lost its subject");
         }
+    }
+
+    #[tokio::test]
+    async fn interrupted_before_start_it_goes_back_and_from_then_on_forward() {
+        let mut went = Vec::new();
+        for seq in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("j");
+            let mut world = World::default();
+            let stopped = run(&path, &mut world, Faults::new([Fault::StopAt(seq)])).await;
+            assert!(matches!(stopped, Err(ExecutorError::StoppedByFault(_))), "{stopped:?}");
+            let records = read_journal(&path).unwrap();
+            let has = |event: Event| records.iter().any(|record| record.event == event);
+            let is_committed = has(Event::Committed);
+            let may_have_served = has(Event::Started { step: Step::Start });
+            let again = Saga::resume(&path, STEPS, &mut world, Faults::default()).unwrap();
+            let outcome = if may_have_served { Outcome::Done } else { Outcome::Undone };
+            assert_eq!(again.run().await.unwrap(), State::Closed(outcome), "record {seq}");
+            assert_eq!(world.went_on_with.len(), usize::from(may_have_served && !is_committed), "{seq}");
+            went.push(outcome);
+        }
+        assert!(went.contains(&Outcome::Done) && went.contains(&Outcome::Undone), "{went:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_goes_on_and_fails_then_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut world = World::default();
+        let stopped = run(&path, &mut world, Faults::new([Fault::StopAt(8)])).await;
+        assert!(matches!(stopped, Err(ExecutorError::StoppedByFault(8))), "{stopped:?}");
+        let fails = Faults::new([Fault::FailAfter(Step::Start)]);
+        let end = Saga::resume(&path, STEPS, &mut world, fails).unwrap().run().await.unwrap();
+        assert_eq!((end, world.in_place.len()), (State::Closed(Outcome::Undone), 0));
+        assert_eq!(world.went_on_with, [Step::Start]);
     }
 
     #[tokio::test]

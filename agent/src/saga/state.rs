@@ -1,7 +1,7 @@
 //! Where a saga stands: a pure function of its journal.
 //!
 //! ```text
-//!              Started ▸ Done, once per step                Committed
+//!          Started ▸ Done, once per step (1)               Committed
 //!  Forward ───────────────────────────────────▶ Forward ───────────────▶ Retiring ──Closed──▶ Closed
 //!     │ TurnedBack                                 │ TurnedBack             (forward only)
 //!     ▼                                            ▼
@@ -11,8 +11,10 @@
 //!  Stuck ──────────┘
 //! ```
 //!
-//! Before `Committed` every interruption goes back, after it forward. A pair of state and record that is not in
-//! this picture is an error, never a guess.
+//! A failure before `Committed` goes back. So does an interruption before `Started` of the step `start`. From then on
+//! the new container may have served, for as long as nobody looked, so an interruption goes forward: (1) `Started` of
+//! `start` may come again. After `Committed` everything goes forward. A pair of state and record that is not in this
+//! picture is an error, never a guess.
 
 use super::record::{Event, Outcome, Reason};
 use crate::steps::Step;
@@ -78,6 +80,9 @@ impl State {
             (Self::Forward { at, begun: false }, Event::Started { step }) if is(*at, step) => {
                 Self::Forward { at: *at, begun: true }
             }
+            (Self::Forward { .. }, Event::Started { step }) if self.goes_on_with(steps) == Some(*step) => {
+                Self::Forward { at: steps.iter().position(|it| it == step).unwrap_or_default(), begun: true }
+            }
             (Self::Forward { at, begun: true }, Event::Done { step, .. }) if is(*at, step) => {
                 Self::Forward { at: at + 1, begun: false }
             }
@@ -136,6 +141,17 @@ impl State {
         Ok(next)
     }
 
+    /// The step with which a saga that is interrupted here goes on, if it goes forward: from the begin of `start` on
+    /// the new container may have served, and what it has taken in must not be taken back for no fault of its own.
+    #[must_use]
+    pub fn goes_on_with(&self, steps: &[Step]) -> Option<Step> {
+        let start = steps.iter().position(|step| *step == Step::Start)?;
+        match self {
+            Self::Forward { at, begun } => (*at > start || (*at == start && *begun)).then_some(Step::Start),
+            Self::Backward { .. } | Self::Stuck { .. } | Self::Retiring | Self::Closed(_) => None,
+        }
+    }
+
     /// Is anything left to do, by whoever may do it?
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -154,6 +170,8 @@ mod tests {
     use redeploy_proto::RedeployId;
 
     const STEPS: &[Step] = &[Step::Create, Step::Stop];
+    /// With the step from which on an interruption goes forward.
+    const SERVING: &[Step] = &[Step::Stop, Step::Start, Step::Verify];
 
     fn opened() -> Event {
         let id: RedeployId = "0193a1b2-7c00-7000-8000-0123456789ab".parse().unwrap();
@@ -274,6 +292,21 @@ mod tests {
             }
         }
         assert!(taken > 30, "the table itself went missing: {taken}");
+    }
+
+    #[test]
+    fn start_may_come_again_once_it_began_and_nothing_else_may() {
+        let goes_on = |at, begun| State::Forward { at, begun }.goes_on_with(SERVING);
+        assert_eq!([goes_on(0, true), goes_on(1, false)], [None, None]);
+        for (at, begun) in [(1, true), (2, false), (2, true), (3, false)] {
+            assert_eq!(goes_on(at, begun), Some(Step::Start));
+            let here = State::Forward { at, begun };
+            let again = here.clone().after(&Event::Started { step: Step::Start }, SERVING);
+            assert_eq!(again, Ok(State::Forward { at: 1, begun: true }));
+            assert!(here.clone().after(&Event::Started { step: Step::Stop }, SERVING).is_err());
+            let verify = here.after(&Event::Started { step: Step::Verify }, SERVING);
+            assert_eq!(verify.is_ok(), (at, begun) == (2, false));
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) async fn seal_archives(runner: &mut Runner) -> Result<(), StepError> 
 pub struct Tidied {
     /// Parked containers, and new ones that an undo could not see yet, removed, by name.
     pub containers: Vec<String>,
+    /// Containers of ours that the engine could not remove, by name: dead, harmless, and tried again the next time.
+    pub dead: Vec<String>,
     /// Redeploys whose archives were removed.
     pub archives: Vec<redeploy_proto::RedeployId>,
 }

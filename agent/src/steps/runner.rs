@@ -12,7 +12,7 @@ use super::{
     start, stop, swap, verify,
 };
 use crate::archive::{ArchiveError, Capture, ImageNames, Watch};
-use crate::docker::{Container, Engine, Hold, RunState};
+use crate::docker::{Container, Engine, Hold, RunState, Witness};
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{Incoming, Plan};
 use crate::progress::Audience;
@@ -96,6 +96,8 @@ pub(super) struct Runner {
     pub(super) leader: Option<Leader>,
     pub(super) known: Known,
     pub(super) open: Open,
+    /// Listens to a new container that removes itself, from before its start to the end of the saga.
+    pub(super) witness: Option<Witness>,
     /// What the undo under way has come to.
     pub(super) undid: Undid,
     going_back: bool,
@@ -110,6 +112,7 @@ impl Runner {
             alarm,
             known: Known::default(),
             open: Open::default(),
+            witness: None,
             undid: Undid::default(),
             going_back: false,
         }

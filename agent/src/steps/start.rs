@@ -4,15 +4,11 @@
 //! were (what it wrote is kept as `*.failed.tar.gz`). Proof of done: the engine says it was started.
 
 use super::runner::Runner;
-use super::{Started, StepError, create, fresh, put_data, stop};
+use super::{Started, StepError, create, fresh, last_words, put_data, stop};
 use crate::docker::{Container, EngineError, RunState};
-use crate::durable;
 use crate::explain::explain;
 use crate::plan::Incoming;
 use crate::saga::Interference;
-
-/// How much of a failed container's output is kept.
-const LOG_LINES: u32 = 200;
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Started, StepError> {
     let plan = runner.hands.plan.clone();
@@ -30,6 +26,11 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Started, StepError> {
     }
     if !plan.outgoing.alive {
         return Ok(Started { at: None });
+    }
+    // An earlier process started it: it serves since then, not since now.
+    if incoming.state() == RunState::Running {
+        let since = incoming.started_at().parse().unwrap_or_else(|_| jiff::Timestamp::now());
+        return Ok(Started { at: Some(since) });
     }
     runner.known.start_ordered = true;
     runner.engine().start(incoming.id()).await?;
@@ -52,8 +53,10 @@ pub(super) async fn undo(runner: &mut Runner) -> Result<(), StepError> {
         }
         stopped?;
         if may_have_run {
-            keep_last_words(runner, incoming.id()).await;
+            last_words::keep(runner, Some(&incoming)).await;
         }
+    } else {
+        last_words::keep(runner, None).await;
     }
     put_back_if_ran(runner, may_have_run).await
 }
@@ -67,7 +70,7 @@ async fn stop_one_that_goes(
     if !may_have_run {
         return Ok(());
     }
-    keep_last_words(runner, incoming.id()).await;
+    last_words::keep(runner, Some(incoming)).await;
     if let Err(error) = keep_what_it_took_in(runner, incoming).await {
         // It may have ended by itself in the middle of this, and there is nothing left to keep.
         tracing::warn!(error = explain(&error), "what the failed container took in could not all be kept");
@@ -120,31 +123,4 @@ fn was_started(container: &Container, incoming: &Incoming) -> bool {
         Incoming::New(_) => !container.started_at().starts_with("0001-01-01"),
         Incoming::Parked { .. } => true,
     }
-}
-
-/// Its last words help a human; that they cannot be had must not keep the old container from coming back.
-async fn keep_last_words(runner: &Runner, id: &str) {
-    if let Err(error) = write_last_words(runner, id).await {
-        tracing::warn!(error = explain(&error), "the failed container's last words could not be kept");
-    }
-}
-
-async fn write_last_words(runner: &Runner, id: &str) -> Result<(), StepError> {
-    let path = runner.hands.dir.failed_log();
-    if path.exists() {
-        return Ok(());
-    }
-    // Some log drivers cannot be read; that must not keep the old container from coming back.
-    let logs = match runner.engine().logs(id, LOG_LINES).await {
-        Ok(logs) => logs,
-        Err(error) => format!("(its output cannot be read: {})\n", explain(&error)),
-    };
-    let end = runner.engine().container(id).await?;
-    let (code, oom) = end.as_ref().map_or((0, false), |end| (end.exit_code(), end.oom_killed()));
-    let oom = if oom { ", killed for want of memory" } else { "" };
-    let text = match end {
-        Some(end) if end.is_alive() => format!("# it still ran\n{logs}"),
-        Some(_) | None => format!("# exit code {code}{oom}\n{logs}"),
-    };
-    Ok(durable::write(&path, text.as_bytes())?)
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::runner::Runner;
-use super::{StepError, Stopped, anew, held, verify};
+use super::{StepError, Stopped, anew, held, last_words, verify};
 use crate::docker::{Container, EngineError, RunState};
 use crate::saga::{Interference, Undid};
 
@@ -19,6 +19,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Stopped, StepError> {
     let outgoing = runner.outgoing().await?;
     if !runner.known.stop_ordered {
         check_same_run(runner, &outgoing)?;
+        last_words::listen(runner).await;
     }
     if runner.plan().outgoing.removes_itself {
         let asked_at = held::stop(runner, &outgoing).await?;

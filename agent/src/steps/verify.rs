@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::runner::Runner;
-use super::{StepError, probe};
+use super::{StepError, last_words, probe};
 use crate::docker::{Container, RunState};
 
 /// How often the container is looked at.
@@ -45,12 +45,15 @@ pub enum VerifyError {
     },
     /// Its process ended, and the engine removed it for that.
     #[error(
-        "container {name} exited and, because it was started with --rm, the engine removed it, its last words and its \
-         exit code with it"
+        "container {name} exited{} and, because it was started with --rm, the engine removed it{}",
+        .code.map(|code| format!(" with code {code}")).unwrap_or_default(),
+        if .code.is_some() { "" } else { ", its exit code with it" },
     )]
     Removed {
         /// Container.
         name: String,
+        /// Exit code, if it was heard of.
+        code: Option<i64>,
     },
     /// Its own health check says so.
     #[error("container {name} is unhealthy: {last}")]
@@ -174,7 +177,8 @@ async fn look_up(runner: &Runner, id: &str) -> Result<Container, StepError> {
     let is_new = runner.plan().incoming.removes_itself() && !runner.is_going_back();
     let is_going = |found: &Container| matches!(found.state(), RunState::Removing | RunState::Dead);
     if is_new && found.as_ref().is_none_or(is_going) {
-        return Err(VerifyError::Removed { name: runner.plan().node.clone() }.into());
+        let code = last_words::exit_code(runner).await;
+        return Err(VerifyError::Removed { name: runner.plan().node.clone(), code }.into());
     }
     found.ok_or_else(|| StepError::ContainerGone { name: runner.plan().node.clone(), id: id.to_owned() })
 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use redeploy_agent::docker::{API_MAX, API_MIN, EngineError, RunState};
 use serde_json::json;
 
-use crate::fixture::{Fixture, PATIENCE, PRINTS};
+use crate::fixture::{ENDS_WITH, Fixture, PATIENCE, PRINTS};
 
 /// The HTTP status of a refusal.
 pub(crate) fn status<T: std::fmt::Debug>(result: Result<T, EngineError>) -> u16 {
@@ -242,6 +242,33 @@ pub(crate) async fn logs_are_the_last_lines(fixture: &impl Fixture) {
     .await
     .unwrap();
     assert_eq!(engine.logs(&id, 2).await.unwrap(), "two\nthree\n");
+}
+
+pub(crate) async fn what_a_container_says_and_how_it_ends_is_witnessed(fixture: &impl Fixture) {
+    let engine = fixture.engine();
+    assert_eq!(status(engine.witness(&fixture.name("none")).await.map(drop)), 404);
+    for is_terminal in [false, true] {
+        let mut body = fixture.body_of_one_that_ends();
+        body["Tty"] = json!(is_terminal);
+        body["HostConfig"]["AutoRemove"] = json!(true);
+        let id = fixture.create(&format!("heard-{is_terminal}"), &body).await;
+        let witness = engine.witness(&id).await.unwrap();
+        engine.start(&id).await.unwrap();
+        // The engine removes it, and what it said was in nothing but in it.
+        let account = witness.account(2, PATIENCE).await;
+        assert_eq!(account.output.replace('\r', ""), "two\nthree\n", "a terminal: {is_terminal}");
+        assert_eq!(account.exit_code, Some(ENDS_WITH), "a terminal: {is_terminal}");
+        assert_eq!(witness.account(100, PATIENCE).await.output.replace('\r', ""), PRINTS);
+    }
+    // One that lives on has said what it has said so far.
+    let id = fixture.create("heard-alive", &fixture.body()).await;
+    let witness = engine.witness(&id).await.unwrap();
+    engine.start(&id).await.unwrap();
+    let told = tokio::time::timeout(PATIENCE, async {
+        while witness.account(100, Duration::from_millis(10)).await.output != PRINTS {}
+    });
+    assert!(told.await.is_ok(), "it was not heard");
+    assert_eq!(witness.account(1, Duration::ZERO).await.exit_code, None);
 }
 
 pub(crate) async fn the_engine_describes_itself(fixture: &impl Fixture) {

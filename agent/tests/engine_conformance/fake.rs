@@ -1,10 +1,10 @@
 //! The fake engine as a fixture.
 
 use async_trait::async_trait;
-use redeploy_agent::docker::{Behaviour, Engine, FakeEngine, FakeImage, PullFailure};
-use serde_json::json;
+use redeploy_agent::docker::{Behaviour, Engine, FakeEngine, FakeImage, OnStart, PullFailure};
+use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, MOTD, PRINTS, Registry, SHIPPED, image_config, login};
+use crate::fixture::{ENDS_WITH, Fixture, MOTD, PRINTS, Registry, SHIPPED, image_config, login};
 
 /// A fake engine with the test images.
 pub(crate) struct Fake {
@@ -20,6 +20,9 @@ impl Fake {
         let mut with_volume = image("volume");
         with_volume.config["Volumes"] = json!({ "/data": {} });
         engine.add_image(with_volume);
+        let mut ends = image("ends");
+        ends.behaviour.on_start = OnStart::ExitsWith(ENDS_WITH);
+        engine.add_image(ends);
         Self { engine, _dir: dir }
     }
 }
@@ -54,6 +57,10 @@ impl Fixture for Fake {
 
     fn name(&self, role: &str) -> String {
         format!("fake-{role}")
+    }
+
+    fn body_of_one_that_ends(&self) -> Value {
+        json!({ "Image": "conformance/ends:1", "HostConfig": { "NetworkMode": "none" } })
     }
 
     fn add_network(&self, name: &str) {

@@ -12,6 +12,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What the test image's process prints.
 pub(crate) const PRINTS: &str = "one\ntwo\nthree\n";
 
+/// What one ends with that ends by itself.
+pub(crate) const ENDS_WITH: i64 = 3;
+
 /// Its file `/etc/motd`.
 pub(crate) const MOTD: &[u8] = b"from the image\n";
 
@@ -72,6 +75,9 @@ pub(crate) trait Fixture: Send + Sync {
     fn body(&self) -> Value {
         json!({ "Image": self.image(), "HostConfig": { "NetworkMode": "none" } })
     }
+
+    /// The same of one that prints the same and then ends with [`ENDS_WITH`].
+    fn body_of_one_that_ends(&self) -> Value;
 
     /// Creates a container of that role.
     async fn create(&self, role: &str, body: &Value) -> String {

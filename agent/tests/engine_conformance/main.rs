@@ -56,6 +56,7 @@ on_both_engines!(
     checks::networks_are_joined_and_left,
     checks::events_tell_what_happened,
     checks::logs_are_the_last_lines,
+    checks::what_a_container_says_and_how_it_ends_is_witnessed,
     checks::the_engine_describes_itself,
     images::tags_come_and_go,
     images::pulls_bring_an_image_or_say_why_not,

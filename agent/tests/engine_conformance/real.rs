@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use redeploy_agent::docker::{Engine, HostView, RealEngine};
+use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, MOTD, Registry, SHIPPED, image_config};
+use crate::fixture::{ENDS_WITH, Fixture, MOTD, Registry, SHIPPED, image_config};
 use crate::registry;
 
 /// The engine, with everything of ours under one prefix.
@@ -141,6 +142,13 @@ impl Fixture for Real {
 
     fn name(&self, role: &str) -> String {
         format!("{}-{role}", self.prefix)
+    }
+
+    fn body_of_one_that_ends(&self) -> Value {
+        let mut body = self.body();
+        let says = format!("echo one; echo two; echo three; exit {ENDS_WITH}");
+        body["Cmd"] = json!(["/bin/busybox", "sh", "-c", says]);
+        body
     }
 
     fn add_network(&self, name: &str) {

@@ -31,6 +31,7 @@ async fn every_request_names_the_version_and_closes_its_connection() {
     let (real, proxy) = (Real::new().await, Proxy::new());
     let engine = RealEngine::connect(&proxy.socket(), HostView::detect()).await.unwrap();
     let id = real.create("wire", &real.body()).await;
+    let witness = engine.witness(&id).await.unwrap();
     engine.start(&id).await.unwrap();
     engine.logs(&id, 1).await.unwrap();
     engine.diff(&id).await.unwrap();
@@ -38,6 +39,7 @@ async fn every_request_names_the_version_and_closes_its_connection() {
     let mut events = engine.events(0).await.unwrap();
     events.next().await.unwrap().unwrap();
     drop(events);
+    drop(witness);
     engine.stop(&id, Some(Duration::from_secs(5))).await.unwrap();
     engine.open_root(&id).await.unwrap();
     engine.remove(&id).await.unwrap();

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::{Api, Refusal};
 use crate::bucket::{Buckets, Rate, owner_of};
+use crate::door;
 use crate::ids::EnvName;
 use crate::moment::Moment;
 use crate::store::{ApiTokenRow, AuditRow, Role, hash_of};
@@ -71,6 +72,12 @@ impl Caller {
             needed.word()
         )))
     }
+}
+
+/// Where a request comes from.
+pub(super) fn address(extensions: &http::Extensions) -> String {
+    let peer = extensions.get::<door::Caller>().and_then(|caller| caller.address);
+    peer.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
 impl Api {

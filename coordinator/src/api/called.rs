@@ -28,9 +28,13 @@ pub(super) struct Called(String);
 impl Called {
     /// What the audit log calls it.
     pub(super) fn word(&self) -> &str {
-        let name = self.0.rsplit('/').next().unwrap_or_default();
-        CHANGING.iter().find(|(call, _)| *call == name).map_or(name, |(_, word)| word)
+        word_of(self.0.rsplit('/').next().unwrap_or_default())
     }
+}
+
+/// What the audit log calls a call of the contract.
+pub(super) fn word_of(call: &str) -> &str {
+    CHANGING.iter().find(|(name, _)| *name == call).map_or(call, |(_, word)| word)
 }
 
 /// Keeps the path where the handler finds it.

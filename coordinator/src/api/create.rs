@@ -56,7 +56,7 @@ impl Api {
         let deployment = Deployment {
             id: DeploymentId::generate(),
             terms: terms(request, aim.nodes.len(), self.grace)?,
-            nodes: parts(&aim.nodes, request)?,
+            nodes: parts(&aim.nodes, request)?.into(),
             env: aim.env,
             group: aim.group,
             fixed: fixed(request),
@@ -126,7 +126,7 @@ impl Api {
             last_verified: None,
             ended_at: None,
             created_by: caller.name.clone(),
-            nodes,
+            nodes: nodes.into(),
         };
         self.begin(deployment, key, None, false).await
     }

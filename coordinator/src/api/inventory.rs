@@ -57,12 +57,12 @@ impl Api {
 
     pub(super) async fn get_node(&self, caller: &Caller, id: u32) -> Result<v1::Node, Refusal> {
         caller.may_look()?;
-        let hosts = self.hosts_by_id().await?;
-        let rows = self.store.nodes().await?;
-        let row = rows.iter().find(|row| row.node_id == id);
-        row.map(|row| self.show_node(row, &hosts)).ok_or_else(|| {
-            Refusal::Missing(format!("there is no node {id}: `redeployctl node list` has them"))
-        })
+        let Some(row) = self.store.node(NodeId(id)).await? else {
+            return Err(Refusal::Missing(format!("there is no node {id}: `redeployctl node list` has them")));
+        };
+        let host = self.store.host(&refusal::required(&row.host_id)?).await?;
+        let hosts = host.map(|host| (host.host_id.clone(), host)).into_iter().collect();
+        Ok(self.show_node(&row, &hosts))
     }
 
     pub(super) async fn adopt(
@@ -138,9 +138,14 @@ impl Api {
 
     /// A host by id, or by name if only one has it.
     async fn host_row(&self, text: &str) -> Result<HostRow, Refusal> {
+        // The id first: nobody has to look through a fleet for it.
+        if let Ok(id) = text.parse()
+            && let Some(row) = self.store.host(&id).await?
+        {
+            return Ok(row);
+        }
         let hosts = self.store.hosts().await?;
-        let found: Vec<&HostRow> =
-            hosts.iter().filter(|host| host.host_id == text || host.name == text).collect();
+        let found: Vec<&HostRow> = hosts.iter().filter(|host| host.name == text).collect();
         match found.as_slice() {
             [host] => Ok((*host).clone()),
             [] => Err(Refusal::Missing(names::missing(
@@ -152,14 +157,13 @@ impl Api {
         }
     }
 
-    fn show_host(&self, row: &HostRow, nodes: &[NodeRow]) -> v1::Host {
+    fn show_host(&self, row: &HostRow, nodes: u32) -> v1::Host {
         let state = match (row.revoked_at, self.is_connected(&row.host_id)) {
             (Some(_), _) => v1::HostState::Revoked,
             (None, true) => v1::HostState::Connected,
             (None, false) => v1::HostState::Lost,
         };
         let facts = row.facts.as_deref().and_then(|bytes| v1::HostFacts::decode(bytes).ok());
-        let count = nodes.iter().filter(|node| node.host_id == row.host_id).count();
         v1::Host {
             host_id: row.host_id.clone(),
             state: state.into(),
@@ -171,21 +175,26 @@ impl Api {
             joined_at_ms: row.joined_at,
             seen_at_ms: row.seen_at,
             certificate_not_after_ms: row.cert_ends,
-            nodes: u32::try_from(count).unwrap_or(u32::MAX),
+            nodes,
         }
     }
 
     pub(super) async fn list_hosts(&self, caller: &Caller) -> Result<v1::ListHostsResponse, Refusal> {
         caller.may_look()?;
-        let nodes = self.store.nodes().await?;
+        let mut nodes: HashMap<String, u32> = HashMap::new();
+        for node in self.store.nodes().await? {
+            *nodes.entry(node.host_id).or_default() += 1;
+        }
         let hosts = self.store.hosts().await?;
-        Ok(v1::ListHostsResponse { hosts: hosts.iter().map(|row| self.show_host(row, &nodes)).collect() })
+        let show = |row: &HostRow| self.show_host(row, nodes.get(&row.host_id).copied().unwrap_or_default());
+        Ok(v1::ListHostsResponse { hosts: hosts.iter().map(show).collect() })
     }
 
     pub(super) async fn get_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {
         caller.may_look()?;
-        let nodes = self.store.nodes().await?;
-        Ok(self.show_host(&self.host_row(text).await?, &nodes))
+        let row = self.host_row(text).await?;
+        let nodes = self.store.nodes_on(&refusal::required(&row.host_id)?).await?;
+        Ok(self.show_host(&row, nodes))
     }
 
     /// Cuts a host off: first in the store, so that it cannot come back, then its session.

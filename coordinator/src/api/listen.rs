@@ -1,4 +1,4 @@
-//! The operators' port: a door of its own, with the gRPC service behind it.
+//! The operators' port: a door of its own, with gRPC and HTTP/JSON behind it, over HTTP/2 and HTTP/1.1.
 //!
 //! Must never ask for a client certificate: operators show tokens.
 
@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use redeploy_proto::MESSAGE_BYTES_MAX;
-use redeploy_proto::v1::operator_service_server::OperatorServiceServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 
-use super::{Api, Operator, called};
+use super::health::Health;
+use super::web::{self, Unservable};
+use super::{Api, called};
 use crate::door::{Door, Limits};
 use crate::pki::{Authority, PkiError, api_server_config};
 
@@ -43,6 +43,9 @@ pub enum ApiListenError {
     /// The listener is no listener any more.
     #[error("cannot listen for operators")]
     Io(#[from] io::Error),
+    /// The services do not fit together.
+    #[error(transparent)]
+    Services(#[from] Unservable),
 }
 
 /// The port is served until this is told to stop.
@@ -80,15 +83,18 @@ pub fn listen(
     let tls = api_server_config(authority, SystemTime::now())?;
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let (door, incoming) = Door::new(tls, LIMITS, cut.clone());
-    let service = OperatorServiceServer::new(Operator(api)).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let health = Health::new();
+    let routes = tonic::service::Routes::from(web::router(&api, &health)?).prepare();
     let server = tonic::transport::Server::builder()
+        .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .layer(MapRequestLayer::new(called::note))
-        .add_service(service)
+        .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    tokio::spawn(health.keep(api, stop.clone()));
     let (stopped, severed) = (stop.clone(), cut.clone());
     let keeping = tokio::spawn(async move {
         tokio::select! {

@@ -128,7 +128,7 @@ fn strategy(terms: &Terms) -> v1::Strategy {
     v1::Strategy { kind: Some(kind), delay_ms: u64::from(delay) }
 }
 
-fn phase(phase: &Phase) -> v1::DeploymentPhase {
+pub(super) fn phase(phase: &Phase) -> v1::DeploymentPhase {
     match phase {
         Phase::Queued => v1::DeploymentPhase::Queued,
         Phase::Checking => v1::DeploymentPhase::Preflight,

@@ -1,5 +1,9 @@
 //! The handlers, on a real store and a running driver whose agents never answer.
 
+mod document;
+mod rest;
+mod serving;
+mod web;
 mod whole;
 
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use crate::deployment::Command;
 use crate::driver::{self, Core, Link, Order, SessionId};
 use crate::ids::{EnvName, HostId};
 use crate::moment::{Moment, Span};
-use crate::store::{HostRow, NewApiToken, Role, Sealer, Secret, Seen, Sqlite};
+use crate::store::{HostNews, HostRow, NewApiToken, Role, Sealer, Secret, Seen, Sqlite};
 use crate::views::Views;
 
 /// Agents that never hear anything.
@@ -35,7 +39,7 @@ impl Hosts for Nobody {
 }
 
 struct Room {
-    api: Api,
+    api: Arc<Api>,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
@@ -67,7 +71,8 @@ async fn room() -> Room {
         label: Some(("shop".parse().unwrap(), "cp".parse().unwrap())),
         facts: facts.encode_to_vec(),
     };
-    store.take_inventory(&host, &[seen("a"), seen("b")], Moment::now()).await.unwrap();
+    let news = HostNews { inventory: Some(vec![seen("a"), seen("b")]), ..HostNews::default() };
+    store.hear(&[(&host, &news)], Moment::now()).await.unwrap();
     let (handle, inputs) = driver::driver();
     let views = Arc::new(Views::default());
     let stop = CancellationToken::new();
@@ -77,17 +82,21 @@ async fn room() -> Room {
     let gate = Gate::new(Rate { per_second: 100, burst: 500 });
     let api =
         Api { store, driver: handle, views, sealer, hosts: Arc::new(Nobody), grace: Span::seconds(30), gate };
-    Room { api, stop, _dir: dir }
+    Room { api: Arc::new(api), stop, _dir: dir }
 }
 
 impl Room {
     async fn caller(&self, role: Role, envs: &[&str]) -> Caller {
+        let header = format!("Bearer {}", self.token(role, envs).await);
+        self.api.authenticate(Some(&header), "here".into(), "test").await.unwrap()
+    }
+
+    async fn token(&self, role: Role, envs: &[&str]) -> String {
         let secret = Secret::generate("rda_").unwrap();
         let envs: Vec<EnvName> = envs.iter().map(|env| env.parse().unwrap()).collect();
         let new = NewApiToken { name: format!("{role:?}{envs:?}"), role, envs, expires_at: 0 };
         self.api.store.add_api_token(&new, &secret.hash(), Moment::now()).await.unwrap();
-        let header = format!("Bearer {}", secret.reveal());
-        self.api.authenticate(Some(&header), "here".into(), "test").await.unwrap()
+        secret.reveal().to_owned()
     }
 }
 

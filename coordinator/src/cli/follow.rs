@@ -81,7 +81,7 @@ struct Screen {
 impl Screen {
     fn show(&mut self, deployment: &v1::Deployment) {
         if self.json {
-            return json::line(&json::deployment(deployment));
+            return json::line(deployment);
         }
         let phase = text::head(deployment);
         if self.phase != phase {

@@ -33,7 +33,7 @@ pub(super) async fn node(at: &Coordinator, verb: NodeVerb, json: bool) -> Result
 
 fn nodes(nodes: &[v1::Node], json: bool) {
     if json {
-        return nodes.iter().for_each(|node| json::line(&json::node(node)));
+        return nodes.iter().for_each(json::line);
     }
     let head = ["NODE", "GROUP", "CONTAINER", "HOST", "STATE", "IMAGE"].map(str::to_owned).to_vec();
     let row = |node: &v1::Node| {
@@ -62,7 +62,7 @@ pub(super) async fn host(at: &Coordinator, verb: HostVerb, json: bool) -> Result
             let request = v1::CreateJoinTokenRequest { expires_in_ms, comment: args.comment };
             let made = client.create_join_token(ask(request)).await?.into_inner();
             if json {
-                json::line(&serde_json::json!({ "token": made.token }));
+                json::line(&made);
             } else {
                 say(&made.token);
             }
@@ -77,7 +77,7 @@ pub(super) async fn host(at: &Coordinator, verb: HostVerb, json: bool) -> Result
 
 fn hosts(hosts: &[v1::Host], json: bool) {
     if json {
-        return hosts.iter().for_each(|host| json::line(&json::host(host)));
+        return hosts.iter().for_each(json::line);
     }
     let head = ["HOST", "NAME", "STATE", "NODES", "ENGINE", "ADDRESS"].map(str::to_owned).to_vec();
     let row = |host: &v1::Host| {

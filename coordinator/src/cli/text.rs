@@ -4,6 +4,8 @@ use std::io::Write;
 
 use redeploy_proto::v1;
 
+use crate::json;
+
 /// A line on stdout. Whoever closed the pipe has read enough.
 pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{}", tame(line));
@@ -16,7 +18,7 @@ pub(super) fn tame(text: &str) -> String {
 
 /// An enum's word without its prefix, in small letters.
 pub(super) fn word(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase().replace('_', " ")
+    json::word_of(name, prefix).replace('_', " ")
 }
 
 pub(super) fn phase(deployment: &v1::Deployment) -> String {

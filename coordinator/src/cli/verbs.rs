@@ -75,7 +75,7 @@ pub(super) async fn status(at: &Coordinator, args: StatusArgs, json: bool) -> Re
         let list = at.client().list_deployments(ask(v1::ListDeploymentsRequest::default())).await?;
         let found = list.into_inner().deployments;
         if json {
-            found.iter().for_each(|deployment| json::line(&json::deployment(deployment)));
+            found.iter().for_each(json::line);
         } else {
             text::deployments(&found);
         }
@@ -138,7 +138,7 @@ async fn ordered(
 
 fn show(deployment: &v1::Deployment, json: bool) {
     if json {
-        json::line(&json::deployment(deployment));
+        json::line(deployment);
     } else {
         text::whole(deployment);
     }

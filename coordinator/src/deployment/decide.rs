@@ -260,9 +260,9 @@ impl View<'_> {
     }
 }
 
-/// A finished node, with when it finished.
-fn finished(part: &NodePart) -> Option<(Moment, NodeId)> {
-    if let NodeState::Done { at } = &part.state { Some((*at, part.node)) } else { None }
+/// A finished node, with when it finished: who was last goes back first.
+pub(super) fn finished(part: &NodePart) -> Option<(Moment, NodeId)> {
+    part.state.done_at().map(|at| (at, part.node))
 }
 
 fn past_checking(state: &NodeState) -> bool {

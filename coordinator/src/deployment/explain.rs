@@ -1,8 +1,9 @@
 //! Why each node stays where it is. Printed as it is by whoever shows a deployment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+use super::decide::finished;
 use super::{Decision, Deployment, Fleet, Halt, HostSeen, Move, NodePart, NodeState, Phase};
 use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
@@ -62,22 +63,26 @@ pub(super) fn explain(
     fleet: &Fleet,
     now: Moment,
 ) -> Explanation {
-    let moving = |node: NodeId| decision.moves.iter().any(|step| concerns(step, node));
+    let all_move = decision.moves.iter().any(|step| matches!(step, Move::Begin | Move::Enter(_)));
+    let moving: HashSet<NodeId> = decision.moves.iter().filter_map(concerns).collect();
     let context = Context::new(deployment, fleet, now);
-    let reason = |part: &NodePart| if moving(part.node) { Reason::Moves } else { context.reason(part) };
+    let reason = |part: &NodePart| {
+        if all_move || moving.contains(&part.node) { Reason::Moves } else { context.reason(part) }
+    };
     Explanation { nodes: deployment.nodes.values().map(|part| (part.node, reason(part))).collect() }
 }
 
-fn concerns(step: &Move, node: NodeId) -> bool {
+/// The one node a move is about.
+fn concerns(step: &Move) -> Option<NodeId> {
     match step {
         Move::Check(of) | Move::Redeploy(of) | Move::Revert(of) | Move::Cancel(of) | Move::Lose(of) => {
-            *of == node
+            Some(*of)
         }
-        Move::Begin | Move::Enter(_) => true,
+        Move::Begin | Move::Enter(_) => None,
     }
 }
 
-/// What is the same for all nodes, found once.
+/// What is the same for all nodes, found once: a group may have ten thousand.
 struct Context<'a> {
     deployment: &'a Deployment,
     fleet: &'a Fleet,
@@ -85,6 +90,10 @@ struct Context<'a> {
     at_work: Option<NodeId>,
     unchecked: usize,
     last_done: Option<NodeId>,
+    first_ready: Option<NodeId>,
+    is_full: bool,
+    /// The first node of each image.
+    first_of: HashMap<&'a str, NodeId>,
 }
 
 impl<'a> Context<'a> {
@@ -92,26 +101,20 @@ impl<'a> Context<'a> {
         let parts = || deployment.nodes.values();
         let unchecked =
             |part: &&NodePart| matches!(part.state, NodeState::Waiting | NodeState::Checking { .. });
-        let done = |part: &NodePart| match &part.state {
-            NodeState::Done { at } => Some((*at, part.node)),
-            NodeState::Waiting
-            | NodeState::Checking { .. }
-            | NodeState::Ready
-            | NodeState::Refused { .. }
-            | NodeState::Running { .. }
-            | NodeState::Failed { .. }
-            | NodeState::Unknown { .. }
-            | NodeState::Reverting { .. }
-            | NodeState::Reverted { .. }
-            | NodeState::RevertFailed { .. } => None,
-        };
+        let mut first_of = HashMap::new();
+        for part in parts() {
+            first_of.entry(part.image.as_str()).or_insert(part.node);
+        }
         Self {
             deployment,
             fleet,
             now,
             at_work: parts().find(|part| part.state.may_be_down()).map(|part| part.node),
             unchecked: parts().filter(unchecked).count(),
-            last_done: parts().filter_map(done).max().map(|(_, node)| node),
+            last_done: parts().filter_map(finished).max().map(|(_, node)| node),
+            first_ready: parts().find(|part| matches!(part.state, NodeState::Ready)).map(|part| part.node),
+            is_full: deployment.room() == 0,
+            first_of,
         }
     }
 
@@ -171,10 +174,9 @@ impl<'a> Context<'a> {
     }
 
     fn why_not_checked(&self, part: &NodePart) -> Reason {
-        let first = self.deployment.nodes.values().find(|other| other.image == part.image);
-        match first {
-            Some(first) if matches!(part.state, NodeState::Waiting) && first.node != part.node => {
-                Reason::FixesImage(first.node)
+        match self.first_of.get(part.image.as_str()) {
+            Some(first) if matches!(part.state, NodeState::Waiting) && *first != part.node => {
+                Reason::FixesImage(*first)
             }
             Some(_) | None => Reason::OthersChecked(self.unchecked),
         }
@@ -182,7 +184,7 @@ impl<'a> Context<'a> {
 
     fn why_not_started(&self, part: &NodePart) -> Reason {
         if let Some(node) = self.at_work
-            && self.deployment.room() == 0
+            && self.is_full
         {
             return Reason::Full { node, allowed: self.deployment.allowed_down() };
         }
@@ -194,8 +196,7 @@ impl<'a> Context<'a> {
         }
         // As many as there was room for start in this decision, and this node comes after them.
         let allowed = self.deployment.allowed_down();
-        let before = self.deployment.nodes.values().find(|other| matches!(other.state, NodeState::Ready));
-        before.map_or(Reason::Moves, |other| Reason::Full { node: other.node, allowed })
+        self.first_ready.map_or(Reason::Moves, |node| Reason::Full { node, allowed })
     }
 
     fn silent(&self, part: &NodePart) -> Option<Reason> {
@@ -223,22 +224,6 @@ impl fmt::Display for Reason {
             Self::Halted(why) => write!(f, "halted: {why}"),
             Self::Untouched(phase) => write!(f, "the deployment is {phase} and leaves it as it is"),
             Self::Unknown(host) => write!(f, "host {host} is silent, so what became of it is not known"),
-        }
-    }
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed { node } => write!(f, "node {node} failed"),
-            Self::Unknown { node } => {
-                write!(f, "the agent of node {node} is silent, so its state is not known")
-            }
-            Self::Unreachable { node } => write!(f, "it is node {node}'s turn, and its agent is silent"),
-            Self::Deadline => f.write_str("the deadline passed"),
-            Self::Operator { who } => write!(f, "{who} said so"),
-            Self::Leftover => f.write_str("all others are done, and failed nodes remain"),
-            Self::NoRoom => f.write_str("stuck nodes may be down, and no more may be"),
         }
     }
 }

@@ -132,6 +132,22 @@ pub struct NodePart {
     pub state: NodeState,
 }
 
+// === impl NodePart ===
+
+impl NodePart {
+    /// What an id stands for in the present attempt.
+    #[must_use]
+    pub fn doing(&self, id: RedeployId) -> Option<Doing> {
+        if id == self.redeploy_id {
+            Some(Doing::Redeploy)
+        } else if id == self.revert_id {
+            Some(Doing::Revert)
+        } else {
+            None
+        }
+    }
+}
+
 // === impl NodeState ===
 
 impl NodeState {
@@ -163,6 +179,29 @@ impl NodeState {
             | Self::Unknown { .. }
             | Self::Reverted { .. }
             | Self::RevertFailed { .. } => false,
+        }
+    }
+
+    /// When it was finished, if it is.
+    #[must_use]
+    pub fn done_at(&self) -> Option<Moment> {
+        if let Self::Done { at } = self { Some(*at) } else { None }
+    }
+
+    /// How it failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure, .. } | Self::RevertFailed { failure, .. } => Some(failure),
+            Self::Waiting
+            | Self::Checking { .. }
+            | Self::Ready
+            | Self::Refused { .. }
+            | Self::Running { .. }
+            | Self::Done { .. }
+            | Self::Unknown { .. }
+            | Self::Reverting { .. }
+            | Self::Reverted { .. } => None,
         }
     }
 

@@ -31,15 +31,16 @@ pub enum Ended {
 }
 
 impl Deployment {
-    /// Takes over an agent's word. `true` if it changed anything. A word about an id that is not of a present attempt
-    /// changes nothing.
-    pub fn take_report(&mut self, id: RedeployId, report: &Report, now: Moment) -> bool {
-        let Some(node) = self.node_of(id) else { return false };
-        let Some(part) = self.nodes.get_mut(&node) else { return false };
-        let doing = if part.revert_id == id { Doing::Revert } else { Doing::Redeploy };
+    /// Takes over an agent's word about one of the nodes. `true` if it changed anything. A word about an id that is not
+    /// of the node's present attempt changes nothing.
+    pub fn take_report(&mut self, node: NodeId, id: RedeployId, report: &Report, now: Moment) -> bool {
+        let Some(part) = self.nodes.get(&node) else { return false };
+        let Some(doing) = part.doing(id) else { return false };
         let Some(next) = next(&part.state, doing, report, now) else { return false };
         let verified = matches!(next, NodeState::Done { .. }) && matches!(report, Report::Ended(Ended::Well));
-        part.state = next;
+        if let Some(part) = self.nodes.get_mut(&node) {
+            part.state = next;
+        }
         if verified {
             self.last_verified = Some(now);
         }
@@ -117,7 +118,7 @@ fn redeploy_ended(state: &NodeState, ended: &Ended, now: Moment) -> Option<NodeS
         Ended::Well => open.then_some(NodeState::Done { at: now }),
         Ended::Badly(failure) => {
             let next = NodeState::Failed { at: now, failure: failure.clone(), passed_over };
-            (open && !same_failure(state, failure)).then_some(next)
+            (open && state.failure() != Some(failure)).then_some(next)
         }
     }
 }
@@ -141,25 +142,8 @@ fn revert_ended(state: &NodeState, ended: &Ended, now: Moment) -> Option<NodeSta
         Ended::Well => open.then_some(NodeState::Reverted { at: now }),
         Ended::Badly(failure) => {
             let next = NodeState::RevertFailed { at: now, failure: failure.clone() };
-            (open && !same_failure(state, failure)).then_some(next)
+            (open && state.failure() != Some(failure)).then_some(next)
         }
-    }
-}
-
-fn same_failure(state: &NodeState, failure: &Failure) -> bool {
-    match state {
-        NodeState::Failed { failure: known, .. } | NodeState::RevertFailed { failure: known, .. } => {
-            known == failure
-        }
-        NodeState::Waiting
-        | NodeState::Checking { .. }
-        | NodeState::Ready
-        | NodeState::Refused { .. }
-        | NodeState::Running { .. }
-        | NodeState::Done { .. }
-        | NodeState::Unknown { .. }
-        | NodeState::Reverting { .. }
-        | NodeState::Reverted { .. } => false,
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use redeploy_proto::RedeployId;
 
 use super::*;
+use crate::ids::NodeId;
 use crate::moment::Span;
 
 /// The start of every test.
@@ -55,7 +56,7 @@ fn deployment(nodes: u32, phase: Phase, state: &NodeState) -> Deployment {
         last_verified: None,
         ended_at: None,
         created_by: "test".into(),
-        nodes: (1..=nodes).map(|number| (NodeId(number), part(number, state.clone()))).collect(),
+        nodes: (1..=nodes).map(|number| part(number, state.clone())).collect(),
     }
 }
 
@@ -77,5 +78,5 @@ fn fresh() -> RedeployId {
 }
 
 fn tell(deployment: &mut Deployment, errand: &Errand, report: &Report, now: Moment) {
-    assert!(deployment.take_report(errand.id, report, now), "{report:?} changed nothing");
+    assert!(deployment.take_report(errand.node, errand.id, report, now), "{report:?} changed nothing");
 }

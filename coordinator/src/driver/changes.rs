@@ -9,19 +9,11 @@ pub(super) fn saved(
     after: &Deployment,
     new: Option<NewDeployment>,
 ) -> Option<Saved> {
-    let old = |part: &NodePart| before.and_then(|before| before.nodes.get(&part.node));
-    let changed = |part: &&NodePart| old(part) != Some(part);
-    let parts: Vec<NodePart> = after.nodes.values().filter(changed).cloned().collect();
-    let mut head = after.clone();
-    head.nodes.clear();
-    let same = before.is_some_and(|before| parts.is_empty() && head == without_nodes(before));
+    let parts: Vec<NodePart> =
+        after.nodes.changed_since(before.map(|before| &before.nodes)).cloned().collect();
+    let head = after.head();
+    let same = before.is_some_and(|before| parts.is_empty() && head == before.head());
     (!same).then_some(Saved { head, parts, new })
-}
-
-fn without_nodes(deployment: &Deployment) -> Deployment {
-    let mut head = deployment.clone();
-    head.nodes.clear();
-    head
 }
 
 /// One event for each phase entered and each node's state that people care for.
@@ -38,9 +30,10 @@ pub(super) fn events(before: Option<&Deployment>, after: &Deployment, by: &str) 
         let kind = format!("deployment.{}", after.phase.word());
         events.push(NewEvent { kind, text: phase_text(after), ..base.clone() });
     }
-    for part in after.nodes.values() {
-        let old = before.and_then(|before| before.nodes.get(&part.node)).map(|old| old.state.word());
-        if before.is_some() && old != Some(part.state.word()) {
+    let Some(before) = before else { return events };
+    for part in after.nodes.changed_since(Some(&before.nodes)) {
+        let old = before.nodes.get(&part.node).map(|old| old.state.word());
+        if old != Some(part.state.word()) {
             let redeploy = part.redeploy_id.to_string();
             let (node, host) = (part.node.0, part.host.to_string());
             let kind = format!("node.{}", part.state.word());

@@ -25,7 +25,7 @@ pub fn server_config(authority: &Authority, now: SystemTime) -> Result<ServerCon
         .allow_unauthenticated()
         .build()
         .map_err(|error| made(&error))?;
-    with(authority, Arc::new(Telling::new(verifier)), now)
+    with(authority, Arc::new(Telling::new(verifier)), &[b"h2"], now)
 }
 
 /// TLS settings of the operators' port, with a certificate made for this process.
@@ -33,12 +33,13 @@ pub fn server_config(authority: &Authority, now: SystemTime) -> Result<ServerCon
 /// # Errors
 /// [`PkiError::Make`]
 pub fn api_server_config(authority: &Authority, now: SystemTime) -> Result<ServerConfig, PkiError> {
-    with(authority, Arc::new(NoClientAuth), now)
+    with(authority, Arc::new(NoClientAuth), &[b"h2", b"http/1.1"], now)
 }
 
 fn with(
     authority: &Authority,
     verifier: Arc<dyn ClientCertVerifier>,
+    protocols: &[&[u8]],
     now: SystemTime,
 ) -> Result<ServerConfig, PkiError> {
     let (certificate, key) = authority.own_certificate(now)?;
@@ -50,7 +51,7 @@ fn with(
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(|error| made(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }
 

@@ -63,7 +63,7 @@ pub enum Said {
 
 /// The agent broke the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// It holds nothing this version knows.
     #[error("a message is empty or of a newer protocol than was agreed on")]
     Empty,
@@ -90,10 +90,10 @@ pub(super) enum Broken {
 const OPEN_MAX: u32 = 10_000;
 
 /// A Hello, and the orders it names.
-type Opening = (Box<v1::Hello>, Vec<(RedeployId, bool)>);
+pub(crate) type Opening = (Box<v1::Hello>, Vec<(RedeployId, bool)>);
 
 /// Takes a Hello apart.
-pub(super) fn hello(message: v1::AgentMessage, inventory_max: u32) -> Result<Opening, Broken> {
+pub(crate) fn hello(message: v1::AgentMessage, inventory_max: u32) -> Result<Opening, Broken> {
     let Some(v1::agent_message::Message::Hello(hello)) = message.message else { return Err(Broken::Hello) };
     if hello.facts.is_none() {
         return Err(Broken::Missing("Hello.facts"));
@@ -107,7 +107,7 @@ pub(super) fn hello(message: v1::AgentMessage, inventory_max: u32) -> Result<Ope
 }
 
 /// Takes any later message apart.
-pub(super) fn said(message: v1::AgentMessage, inventory_max: u32) -> Result<Said, Broken> {
+pub(crate) fn said(message: v1::AgentMessage, inventory_max: u32) -> Result<Said, Broken> {
     use v1::agent_message::Message;
     Ok(match message.message.ok_or(Broken::Empty)? {
         Message::Hello(_) => return Err(Broken::Hello),

@@ -26,13 +26,13 @@ pub enum NotSent {
 }
 
 /// Why a session ends; nothing while it does not.
-pub(super) type Ending = Option<Status>;
+pub(crate) type Ending = Option<Status>;
 
 /// What a session works with.
-pub(super) struct Registered {
-    pub(super) number: SessionNumber,
-    pub(super) orders: mpsc::Receiver<CoordinatorMessage>,
-    pub(super) ending: watch::Receiver<Ending>,
+pub(crate) struct Registered {
+    pub(crate) number: SessionNumber,
+    pub(crate) orders: mpsc::Receiver<CoordinatorMessage>,
+    pub(crate) ending: watch::Receiver<Ending>,
 }
 
 struct Entry {
@@ -43,7 +43,7 @@ struct Entry {
 
 /// The sessions of all hosts.
 #[derive(Default)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     inner: Mutex<Inner>,
 }
 
@@ -55,7 +55,7 @@ struct Inner {
 
 impl Registry {
     /// A new session; the one before is ended.
-    pub(super) fn register(&self, host: &HostId) -> Registered {
+    pub(crate) fn register(&self, host: &HostId) -> Registered {
         let (orders, receiver) = mpsc::channel(QUEUE_MAX);
         let (end, ending) = watch::channel(None);
         let mut inner = self.lock();
@@ -72,7 +72,7 @@ impl Registry {
     }
 
     /// Forgets a session that ended, and tells its agent why; `false` if a newer one has taken over.
-    pub(super) fn forget(&self, host: &HostId, number: SessionNumber, why: Status) -> bool {
+    pub(crate) fn forget(&self, host: &HostId, number: SessionNumber, why: Status) -> bool {
         let mut inner = self.lock();
         let is_it = inner.entries.get(host).is_some_and(|entry| entry.number == number);
         if is_it && let Some(entry) = inner.entries.remove(host) {
@@ -81,7 +81,7 @@ impl Registry {
         is_it
     }
 
-    pub(super) fn send(&self, host: &HostId, number: SessionNumber, message: Message) -> Result<(), NotSent> {
+    pub(crate) fn send(&self, host: &HostId, number: SessionNumber, message: Message) -> Result<(), NotSent> {
         let inner = self.lock();
         let entry = inner.entries.get(host).filter(|entry| entry.number == number);
         let entry = entry.ok_or(NotSent::NoSession)?;
@@ -96,13 +96,13 @@ impl Registry {
         }
     }
 
-    pub(super) fn cut(&self, host: &HostId) {
+    pub(crate) fn cut(&self, host: &HostId) {
         if let Some(entry) = self.lock().entries.get(host) {
             entry.end(Status::permission_denied("this host is revoked"));
         }
     }
 
-    pub(super) fn end(&self, host: &HostId) {
+    pub(crate) fn end(&self, host: &HostId) {
         if let Some(entry) = self.lock().entries.get(host) {
             entry.end_unless_ended(Status::unavailable(
                 "the coordinator lost what this host said: dial again",
@@ -110,7 +110,7 @@ impl Registry {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().entries.len()
     }
 

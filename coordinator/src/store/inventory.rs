@@ -1,6 +1,6 @@
 //! Hosts and their nodes, as agents reported them.
 
-use sqlx::{FromRow, Sqlite as Db, Transaction};
+use sqlx::FromRow;
 
 use super::{Sqlite, StoreError, failed};
 use crate::ids::{EnvName, GroupName, HostId, NodeId};
@@ -52,27 +52,10 @@ pub struct NodeRow {
     pub facts: Option<Vec<u8>>,
 }
 
-/// One container of a host's inventory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Its name.
-    pub container: String,
-    /// The group its labels name, if they do.
-    pub label: Option<(EnvName, GroupName)>,
-    /// `redeploy.v1.ContainerFacts`.
-    pub facts: Vec<u8>,
-}
-
 const NODE: &str = "SELECT node_id, env, grp, host_id, container, adopted, generation, present, seen_at, facts \
                     FROM nodes WHERE forgotten_at IS NULL ORDER BY node_id";
-// Never as an upsert: a conflict would use an id up.
-const NODE_INSERT: &str = "INSERT INTO nodes (env, grp, host_id, container, adopted, present, seen_at, facts) \
-                           VALUES ($1, $2, $3, $4, 0, 1, $5, $6)";
-const NODE_LABEL: &str = "UPDATE nodes SET env = $1, grp = $2 WHERE host_id = $3 AND container = $4 \
-                          AND adopted = 0 AND forgotten_at IS NULL";
-const NODE_SEEN: &str = "UPDATE nodes SET present = 1, seen_at = $1, facts = $2 \
-                         WHERE host_id = $3 AND container = $4 AND forgotten_at IS NULL";
-
+const NODE_ONE: &str = "SELECT node_id, env, grp, host_id, container, adopted, generation, present, seen_at, facts \
+                        FROM nodes WHERE node_id = $1 AND forgotten_at IS NULL";
 impl Sqlite {
     /// Stores a host that joined, or joined again.
     ///
@@ -94,31 +77,6 @@ impl Sqlite {
         .execute(&self.writer)
         .await
         .map_err(failed("store a host"))?;
-        Ok(())
-    }
-
-    /// Notes that a host was heard. An address or facts that are not known now stay as they were.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn host_seen(
-        &self,
-        host: &HostId,
-        at: Moment,
-        address: Option<&str>,
-        facts: Option<&[u8]>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE hosts SET seen_at = $1, address = coalesce($2, address), facts = coalesce($3, facts) \
-             WHERE host_id = $4",
-        )
-        .bind(at.0)
-        .bind(address)
-        .bind(facts)
-        .bind(host.as_str())
-        .execute(&self.writer)
-        .await
-        .map_err(failed("note that a host was heard"))?;
         Ok(())
     }
 
@@ -173,31 +131,36 @@ impl Sqlite {
             .map_err(failed("read a host"))
     }
 
-    /// Takes over a host's complete inventory: labelled containers become nodes, known ones keep their ids, and what
-    /// is not in it is no longer present.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn take_inventory(&self, host: &HostId, seen: &[Seen], at: Moment) -> Result<(), StoreError> {
-        let action = failed("store an inventory");
-        let mut tx = self.begin("store an inventory").await?;
-        let gone = sqlx::query("UPDATE nodes SET present = 0 WHERE host_id = $1 AND forgotten_at IS NULL")
-            .bind(host.as_str())
-            .execute(&mut *tx)
-            .await;
-        gone.map_err(action)?;
-        for container in seen {
-            see(&mut tx, host, container, at).await.map_err(failed("store an inventory"))?;
-        }
-        tx.commit().await.map_err(failed("store an inventory"))
-    }
-
     /// All nodes, by id.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         sqlx::query_as(NODE).fetch_all(&self.reader).await.map_err(failed("read nodes"))
+    }
+
+    /// One node.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn node(&self, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
+        sqlx::query_as(NODE_ONE)
+            .bind(i64::from(node.0))
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed("read a node"))
+    }
+
+    /// How many nodes a host has.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn nodes_on(&self, host: &HostId) -> Result<u32, StoreError> {
+        sqlx::query_scalar("SELECT count(*) FROM nodes WHERE host_id = $1 AND forgotten_at IS NULL")
+            .bind(host.as_str())
+            .fetch_one(&self.reader)
+            .await
+            .map_err(failed("count the nodes of a host"))
     }
 
     /// Takes a container into a group. The same again is success.
@@ -256,23 +219,4 @@ impl Sqlite {
             .map_err(failed("forget a node"))?;
         Ok(())
     }
-}
-
-/// Takes one container of an inventory over.
-async fn see(tx: &mut Transaction<'_, Db>, host: &HostId, seen: &Seen, at: Moment) -> sqlx::Result<()> {
-    let known = sqlx::query(NODE_SEEN)
-        .bind(at.0)
-        .bind(&seen.facts)
-        .bind(host.as_str())
-        .bind(&seen.container)
-        .execute(&mut **tx)
-        .await?;
-    let Some((env, group)) = &seen.label else { return Ok(()) };
-    let query = sqlx::query(if known.rows_affected() > 0 { NODE_LABEL } else { NODE_INSERT })
-        .bind(env.as_str())
-        .bind(group.as_str())
-        .bind(host.as_str())
-        .bind(&seen.container);
-    let query = if known.rows_affected() > 0 { query } else { query.bind(at.0).bind(&seen.facts) };
-    query.execute(&mut **tx).await.map(drop)
 }

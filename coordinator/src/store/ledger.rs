@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use redeploy_proto::RedeployId;
+use serde::Serialize;
 
 use super::StoreError;
 use crate::deployment::{Deployment, NodePart};
@@ -57,7 +58,7 @@ pub struct Idempotency {
 }
 
 /// An order as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewOrder {
     /// Its id.
     pub id: RedeployId,
@@ -81,7 +82,7 @@ pub struct StoredOrder {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct NewEvent {
     /// `deployment.halted`, `node.done`, …
     pub kind: String,

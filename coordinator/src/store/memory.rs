@@ -79,7 +79,7 @@ impl Inner {
             let nodes = next.remove(&saved.head.id).map(|old| old.nodes).unwrap_or_default();
             let mut whole = saved.head.clone();
             whole.nodes = nodes;
-            whole.nodes.extend(saved.parts.iter().map(|part| (part.node, part.clone())));
+            saved.parts.iter().cloned().for_each(|part| whole.nodes.put(part));
             next.insert(whole.id, whole);
         }
         let mut busy = std::collections::BTreeSet::new();

@@ -3,7 +3,7 @@
 use redeploy_proto::RedeployId;
 use sqlx::FromRow;
 
-use super::{Idempotency, NewEvent, Sqlite, StoreError, failed, writing};
+use super::{Idempotency, Sqlite, StoreError, failed};
 use crate::deployment::Deployment;
 use crate::ids::{DeploymentId, EnvName, GroupName};
 use crate::moment::{Moment, Span};
@@ -32,7 +32,7 @@ pub struct EventRow {
     pub seq: i64,
     /// When.
     pub at: i64,
-    /// See [`NewEvent`] for these.
+    /// See [`NewEvent`](super::NewEvent) for these.
     pub kind: String,
     /// Environment.
     pub env: String,
@@ -121,6 +121,27 @@ impl Sqlite {
         Ok(deployments)
     }
 
+    /// How many deployments are in each phase: the phase as JSON, and the number. Of phases that say why, one stands for all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn deployments_by_phase(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as("SELECT min(json_extract(body, '$.phase')), count(*) FROM deployments GROUP BY phase")
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed("count deployments"))
+    }
+
+    /// Asks for nothing, to see whether the store answers.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        let one: Result<i64, _> =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&self.reader).await;
+        one.map(drop).map_err(failed("answer"))
+    }
+
     /// The ids that begin or end with a text; at most a few.
     ///
     /// # Errors
@@ -198,16 +219,6 @@ impl Sqlite {
             .fetch_optional(&self.reader)
             .await
             .map_err(failed("read a sealed login"))
-    }
-
-    /// Adds an event that belongs to no batch.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn add_event(&self, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
-        let mut tx = self.begin("store an event").await?;
-        writing::insert_event(&mut tx, event, at).await?;
-        tx.commit().await.map_err(failed("store an event"))
     }
 
     /// Events after a number, of all or one environment or deployment.

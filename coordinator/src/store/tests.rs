@@ -69,13 +69,12 @@ fn deployment(phase: Phase) -> Deployment {
         last_verified: None,
         ended_at: None,
         created_by: "ann".into(),
-        nodes: [(NodeId(1), part)].into(),
+        nodes: [part].into_iter().collect(),
     }
 }
 
 fn batch(deployment: &Deployment, new: bool) -> Batch {
-    let mut head = deployment.clone();
-    let parts = std::mem::take(&mut head.nodes).into_values().collect();
+    let (head, parts) = (deployment.head(), deployment.nodes.values().cloned().collect());
     let new = new.then(|| NewDeployment { idempotency: None, login: Some(vec![7; 40]) });
     Batch { at: Some(NOW), saved: vec![Saved { head, parts, new }], ..Batch::default() }
 }
@@ -91,11 +90,16 @@ fn order(deployment: &Deployment) -> NewOrder {
     }
 }
 
+async fn take_inventory(store: &Sqlite, inventory: &[Seen]) {
+    let news = HostNews { inventory: Some(inventory.to_vec()), ..HostNews::default() };
+    store.hear(&[(&host("h1"), &news)], NOW).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_batch_is_there_after_the_store_was_closed_and_opened() {
     let (store, dir) = store().await;
     store.add_host(&host_row("h1")).await.unwrap();
-    store.take_inventory(&host("h1"), &[seen("web", true)], NOW).await.unwrap();
+    take_inventory(&store, &[seen("web", true)]).await;
     let life = deployment(Phase::Rolling);
     let mut first = batch(&life, true);
     first.orders.push(order(&life));
@@ -115,6 +119,28 @@ async fn a_batch_is_there_after_the_store_was_closed_and_opened() {
     assert_eq!(store.load().await.unwrap().0, []);
     assert_eq!(store.load_one(over.id).await.unwrap(), Some(over.clone()));
     assert_eq!(store.sealed_login(over.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn generations_rise_with_each_order_and_a_node_that_is_not_there_gets_none() {
+    let (store, _dir) = store().await;
+    store.add_host(&host_row("h1")).await.unwrap();
+    take_inventory(&store, &[seen("web", true)]).await;
+    let life = deployment(Phase::Rolling);
+    let mut first = batch(&life, true);
+    let again = |order: NewOrder| NewOrder { id: RedeployId::generate(), ..order };
+    first.orders = vec![order(&life), again(order(&life))];
+    let stored = store.commit(&first).await.unwrap();
+    let mut generations: Vec<u64> = stored.iter().map(|order| order.generation).collect();
+    generations.sort_unstable();
+    assert_eq!(generations, [1, 2]);
+    assert_eq!(store.nodes().await.unwrap()[0].generation, 2);
+    let mut second = batch(&life, false);
+    second.orders = vec![again(order(&life)), NewOrder { node: NodeId(9), ..again(order(&life)) }];
+    let refused = store.commit(&second).await;
+    assert!(matches!(refused, Err(StoreError::Database { .. })), "{refused:?}");
+    second.orders.truncate(1);
+    assert_eq!(store.commit(&second).await.unwrap()[0].generation, 3, "what was refused left nothing");
 }
 
 #[tokio::test]
@@ -147,20 +173,20 @@ async fn a_node_keeps_its_id_and_an_id_is_never_given_twice() {
     let (store, _dir) = store().await;
     store.add_host(&host_row("h1")).await.unwrap();
     let inventory = [seen("web", true), seen("db", false)];
-    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
-    store.take_inventory(&host("h1"), &[], NOW).await.unwrap();
+    take_inventory(&store, &inventory).await;
+    take_inventory(&store, &[]).await;
     assert!(!store.nodes().await.unwrap()[0].present);
-    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    take_inventory(&store, &inventory).await;
     let nodes = store.nodes().await.unwrap();
     assert_eq!(nodes.iter().map(|n| (n.node_id, n.present)).collect::<Vec<_>>(), [(1, true)]);
 
     store.forget(NodeId(1), NOW).await.unwrap();
-    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    take_inventory(&store, &inventory).await;
     assert_eq!(store.nodes().await.unwrap()[0].node_id, 2);
     let group = ("shop".parse().unwrap(), "sqldb".parse().unwrap());
     let adopted = store.adopt(&host("h1"), "db", (&group.0, &group.1), NOW).await.unwrap();
     assert_eq!(store.adopt(&host("h1"), "db", (&group.0, &group.1), NOW).await.unwrap(), adopted);
-    store.take_inventory(&host("h1"), &inventory, NOW).await.unwrap();
+    take_inventory(&store, &inventory).await;
     let node = store.nodes().await.unwrap().pop().unwrap();
     assert_eq!((node.adopted, node.present, node.grp.as_str()), (true, true, "sqldb"));
 }

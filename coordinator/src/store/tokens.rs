@@ -1,21 +1,13 @@
 //! Join tokens and API tokens. Only hashes are stored: a token has 256 random bits, so a fast hash is enough.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::FromRow;
 
-use super::seal::SealError;
 use super::{Sqlite, StoreError, failed, unreadable};
 use crate::ids::{EnvName, HostId};
 use crate::moment::Moment;
 
 /// How exactly it is known when a token was last used.
 const USED_EVERY_MS: i64 = 60_000;
-
-/// The text of a token, once, for whoever asked for it. Does not print itself.
-pub struct Secret(String);
 
 /// What the holder of an API token may do. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,44 +80,6 @@ pub struct NewApiToken {
     pub envs: Vec<EnvName>,
     /// 0: for ever.
     pub expires_at: i64,
-}
-
-/// What is stored of a token's text.
-#[must_use]
-pub fn hash_of(text: &str) -> Vec<u8> {
-    digest(&SHA256, text.as_bytes()).as_ref().to_vec()
-}
-
-// === impl Secret ===
-
-impl Secret {
-    /// A fresh one: `prefix` and 256 random bits.
-    ///
-    /// # Errors
-    /// [`SealError::Random`]
-    pub fn generate(prefix: &str) -> Result<Self, SealError> {
-        let mut bytes = [0; 32];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| SealError::Random)?;
-        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
-    }
-
-    /// To hand it over.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// To store it.
-    #[must_use]
-    pub fn hash(&self) -> Vec<u8> {
-        hash_of(&self.0)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 // === impl Role ===

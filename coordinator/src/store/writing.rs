@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use redeploy_proto::RedeployId;
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use super::memory::matters;
@@ -14,6 +13,26 @@ use crate::ids::DeploymentId;
 use crate::moment::Moment;
 
 type Tx<'a> = Transaction<'a, Db>;
+
+/// Rows in one statement at most, so that its text stays below a few hundred KiB.
+const TOGETHER: usize = 1000;
+
+// Two orders for one node in one statement get two generations.
+const ORDERS_INSERT: &str = "\
+    INSERT INTO orders (redeploy_id, kind, deployment_id, node_id, host_id, generation, stored_at) \
+    SELECT o.value ->> '$.id', o.value ->> '$.kind', o.value ->> '$.deployment', n.node_id, o.value ->> '$.host', \
+           n.generation + row_number() OVER (PARTITION BY n.node_id ORDER BY o.key), $2 \
+    FROM json_each($1) o JOIN nodes n ON n.node_id = o.value ->> '$.node' \
+    RETURNING redeploy_id, generation";
+const GENERATIONS_RAISE: &str = "\
+    UPDATE nodes SET generation = generation + o.count \
+    FROM (SELECT value ->> '$.node' AS node, count(*) AS count FROM json_each($1) GROUP BY 1) o \
+    WHERE nodes.node_id = o.node";
+const EVENTS_INSERT: &str = "\
+    INSERT INTO events (at, kind, env, grp, node_id, host_id, deployment_id, redeploy_id, by_whom, text) \
+    SELECT $1, value ->> '$.kind', value ->> '$.env', value ->> '$.group', value ->> '$.node', value ->> '$.host', \
+           value ->> '$.deployment', value ->> '$.redeploy', value ->> '$.by', value ->> '$.text' \
+    FROM json_each($2) ORDER BY key";
 
 #[async_trait]
 impl Ledger for Sqlite {
@@ -55,10 +74,7 @@ impl Ledger for Sqlite {
         for saved in &batch.saved {
             save(&mut tx, saved, at).await?;
         }
-        let mut stored = Vec::with_capacity(batch.orders.len());
-        for order in &batch.orders {
-            stored.push(insert_order(&mut tx, order, at).await?);
-        }
+        let stored = insert_orders(&mut tx, &batch.orders, at).await?;
         for (id, report) in &batch.reports {
             sqlx::query("UPDATE orders SET report = $1 WHERE redeploy_id = $2")
                 .bind(report)
@@ -67,9 +83,7 @@ impl Ledger for Sqlite {
                 .await
                 .map_err(failed("store a report"))?;
         }
-        for event in &batch.events {
-            insert_event(&mut tx, event, at).await?;
-        }
+        insert_events(&mut tx, &batch.events, at).await?;
         let mut wiped = 0;
         for id in &batch.wipe {
             let done = sqlx::query("DELETE FROM secrets WHERE deployment_id = $1")
@@ -101,7 +115,7 @@ impl Sqlite {
         for part in parts {
             let part: NodePart = serde_json::from_str(&part)
                 .map_err(unreadable(format!("node of deployment {}", deployment.id)))?;
-            deployment.nodes.insert(part.node, part);
+            deployment.nodes.put(part);
         }
         Ok(deployment)
     }
@@ -113,11 +127,7 @@ impl Sqlite {
                 .fetch_all(&self.reader)
                 .await
                 .map_err(failed("read orders"))?;
-        let order = |(id, generation): (String, i64)| {
-            let id: RedeployId = id.parse().ok()?;
-            Some(StoredOrder { id, generation: u64::try_from(generation).ok()? })
-        };
-        Ok(rows.into_iter().filter_map(order).collect())
+        Ok(rows.into_iter().filter_map(stored_order).collect())
     }
 }
 
@@ -182,24 +192,26 @@ async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreErr
             .map_err(failed("begin another deployment of this group"))?;
         }
     }
-    for part in &saved.parts {
-        save_part(tx, head.id, part).await?;
-    }
-    Ok(())
+    save_parts(tx, head.id, &saved.parts).await
 }
 
-async fn save_part(tx: &mut Tx<'_>, id: DeploymentId, part: &NodePart) -> Result<(), StoreError> {
-    let json = serde_json::to_string(part).map_err(unreadable("node of a deployment"))?;
-    sqlx::query(
-        "INSERT INTO deployment_nodes (deployment_id, node_id, part) VALUES ($1, $2, $3) \
-         ON CONFLICT (deployment_id, node_id) DO UPDATE SET part = excluded.part",
-    )
-    .bind(id.to_string())
-    .bind(i64::from(part.node.0))
-    .bind(json)
-    .execute(&mut **tx)
-    .await
-    .map_err(failed("store a node of a deployment"))?;
+// Rows go in by the thousand in one statement, as JSON: one statement for each would be most of the time that the
+// orders of a large group wait.
+
+async fn save_parts(tx: &mut Tx<'_>, id: DeploymentId, parts: &[NodePart]) -> Result<(), StoreError> {
+    for some in parts.chunks(TOGETHER) {
+        let json = serde_json::to_string(some).map_err(unreadable("node of a deployment"))?;
+        sqlx::query(
+            "INSERT INTO deployment_nodes (deployment_id, node_id, part) \
+             SELECT $1, value ->> '$.node', value FROM json_each($2) WHERE true \
+             ON CONFLICT (deployment_id, node_id) DO UPDATE SET part = excluded.part",
+        )
+        .bind(id.to_string())
+        .bind(json)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("store the nodes of a deployment"))?;
+    }
     Ok(())
 }
 
@@ -207,48 +219,51 @@ fn is_open(phase: &Phase) -> i64 {
     i64::from(!phase.is_end())
 }
 
-async fn insert_order(tx: &mut Tx<'_>, order: &NewOrder, at: Moment) -> Result<StoredOrder, StoreError> {
-    let generation: i64 = sqlx::query_scalar(
-        "UPDATE nodes SET generation = generation + 1 WHERE node_id = $1 RETURNING generation",
-    )
-    .bind(i64::from(order.node.0))
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed("raise the generation of a node"))?;
-    sqlx::query(
-        "INSERT INTO orders (redeploy_id, kind, deployment_id, node_id, host_id, generation, stored_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(order.id.to_string())
-    .bind(order.kind)
-    .bind(order.deployment.to_string())
-    .bind(i64::from(order.node.0))
-    .bind(order.host.as_str())
-    .bind(generation)
-    .bind(at.0)
-    .execute(&mut **tx)
-    .await
-    .map_err(failed("store an order twice"))?;
-    Ok(StoredOrder { id: order.id, generation: generation.unsigned_abs() })
+async fn insert_orders(
+    tx: &mut Tx<'_>,
+    orders: &[NewOrder],
+    at: Moment,
+) -> Result<Vec<StoredOrder>, StoreError> {
+    let mut stored = Vec::with_capacity(orders.len());
+    for some in orders.chunks(TOGETHER) {
+        let json = serde_json::to_string(some).map_err(unreadable("order"))?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(ORDERS_INSERT)
+            .bind(&json)
+            .bind(at.0)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(failed("store an order twice"))?;
+        // A node that is not in the store has no generation, so its order must not go out.
+        if rows.len() != some.len() {
+            return Err(failed("store an order for a node")(sqlx::Error::RowNotFound));
+        }
+        sqlx::query(GENERATIONS_RAISE)
+            .bind(&json)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("raise the generation of a node"))?;
+        stored.extend(rows.into_iter().filter_map(stored_order));
+    }
+    Ok(stored)
 }
 
-pub(super) async fn insert_event(tx: &mut Tx<'_>, event: &NewEvent, at: Moment) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO events (at, kind, env, grp, node_id, host_id, deployment_id, redeploy_id, by_whom, text) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(at.0)
-    .bind(&event.kind)
-    .bind(&event.env)
-    .bind(&event.group)
-    .bind(i64::from(event.node))
-    .bind(&event.host)
-    .bind(&event.deployment)
-    .bind(&event.redeploy)
-    .bind(&event.by)
-    .bind(&event.text)
-    .execute(&mut **tx)
-    .await
-    .map_err(failed("store an event"))?;
+fn stored_order((id, generation): (String, i64)) -> Option<StoredOrder> {
+    Some(StoredOrder { id: id.parse().ok()?, generation: u64::try_from(generation).ok()? })
+}
+
+pub(super) async fn insert_events(
+    tx: &mut Tx<'_>,
+    events: &[NewEvent],
+    at: Moment,
+) -> Result<(), StoreError> {
+    for some in events.chunks(TOGETHER) {
+        let json = serde_json::to_string(some).map_err(unreadable("event"))?;
+        sqlx::query(EVENTS_INSERT)
+            .bind(at.0)
+            .bind(json)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("store an event"))?;
+    }
     Ok(())
 }

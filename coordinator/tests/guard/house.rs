@@ -76,6 +76,7 @@ pub(crate) fn settings(data_dir: &Path, limits: Limits) -> Settings {
         grace: Span::seconds(30),
         limits,
         otlp: None,
+        dies: None,
     }
 }
 

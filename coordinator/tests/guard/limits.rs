@@ -188,3 +188,45 @@ async fn what_is_too_large_ends_the_session_and_nothing_else() {
     let quiet = tokio::time::timeout(Duration::from_millis(50), witness.down.message()).await;
     assert!(quiet.is_err(), "another host's session ended: {quiet:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_floods_its_session_is_read_slowly_and_holds_nobody_up() {
+    let sessions = Settings { words: Rate { per_second: 10, burst: 5 }, ..Settings::default() };
+    let house = House::new(Limits { sessions, ..Limits::default() }).await;
+    let (eager, other) = (house.host("eager").await, house.host("other").await);
+    let inventory = |name: &str| {
+        let container = v1::ContainerFacts {
+            name: name.to_owned(),
+            env: "shop".to_owned(),
+            group: "cp".to_owned(),
+            ..v1::ContainerFacts::default()
+        };
+        message(Up::Inventory(v1::Inventory { containers: vec![container], is_cut_short: false }))
+    };
+    let flood = house.session(&eager, hello()).await.unwrap();
+    for _ in 0..60 {
+        let beat = v1::Heartbeat { facts: Some(v1::HostFacts::default()) };
+        flood.up.send(message(Up::Heartbeat(beat))).await.unwrap();
+    }
+    flood.up.send(inventory("late")).await.unwrap();
+    let calm = house.session(&other, hello()).await.unwrap();
+    calm.up.send(inventory("soon")).await.unwrap();
+
+    let mut seen: Vec<String> = Vec::new();
+    let admin = house.admin().await;
+    for wanted in ["soon", "late"] {
+        until(wanted, || {
+            let mut admin = admin.clone();
+            async move {
+                let nodes =
+                    admin.list_nodes(v1::ListNodesRequest::default()).await.unwrap().into_inner().nodes;
+                nodes.iter().any(|node| node.container.as_ref().is_some_and(|it| it.name == wanted))
+            }
+        })
+        .await;
+        seen.push(wanted.to_owned());
+        let nodes =
+            admin.clone().list_nodes(v1::ListNodesRequest::default()).await.unwrap().into_inner().nodes;
+        assert_eq!(nodes.len(), seen.len(), "what was said after the flood came before: {nodes:?}");
+    }
+}

@@ -19,6 +19,9 @@ const REPOSITORY: &str = "redeploy-test/host";
 const PACKAGES: &str = "ca-certificates,iptables,iproute2,docker.io,docker-cli,busybox-static,acl,attr,\
                         libcap2-bin,tar,gzip";
 
+/// In the older release the command is part of the engine's package.
+const OLDER_PACKAGES: &str = "ca-certificates,iptables,iproute2,docker.io,busybox-static";
+
 /// What apt and debootstrap leave, and texts.
 const LEFT_OUT: &[&str] = &[
     "./var/cache/apt/*",
@@ -33,6 +36,8 @@ const LEFT_OUT: &[&str] = &[
 /// A release of Debian, by what its engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
+    /// Engine 20.10, the oldest one that is served.
+    Bookworm,
     /// Engine 26.1.
     Trixie,
     /// The newest one Debian has (28.5 when this was written), and Compose.
@@ -42,6 +47,7 @@ pub enum Release {
 impl Release {
     fn suite(self) -> &'static str {
         match self {
+            Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
             Self::Sid => "sid",
         }
@@ -49,6 +55,7 @@ impl Release {
 
     fn packages(self) -> String {
         match self {
+            Self::Bookworm => OLDER_PACKAGES.to_owned(),
             Self::Trixie => PACKAGES.to_owned(),
             Self::Sid => format!("{PACKAGES},docker-compose"),
         }

@@ -79,13 +79,13 @@ fn three_hosts_roll_one_by_one_a_broken_image_halts_at_the_first_and_a_rollback_
     one_after_another(&first)?;
     all_serve(&sandbox, &containers, "v2")?;
     let nodes = lines(&fleet.ctl(&["node", "list", "--env", env, "--json"])?.expect_code(0)?)?;
-    let told: Vec<&Value> = nodes.iter().map(|node| &node["image"]).collect();
+    let told: Vec<&Value> = nodes.iter().map(|node| &node["container"]["image"]).collect();
     ensure!(told == [&images::subject_v2()?; 3], "the inventory is behind: {told:?}");
 
     let broken = fleet.deploy(env, &images::subject_broken()?, &[])?.ended(5)?;
     let last = broken.last().context("nothing was told")?;
     ensure!(phases(last) == ["failed", "waiting", "waiting"], "{last}");
-    ensure!(last["nodes"][0]["verdict"] == "undone", "{last}");
+    ensure!(last["nodes"][0]["report"]["verdict"] == "undone", "{last}");
     all_serve(&sandbox, &containers, "v2")?;
 
     // The group is held by the one that halted.
@@ -128,7 +128,7 @@ fn a_deployment_goes_on_after_the_coordinator_was_killed_and_tells_the_truth_aft
     let states = deploy.ended(5)?;
     let last = states.last().context("nothing was told")?;
     ensure!(phases(last) == ["failed", "waiting", "waiting"], "{last}");
-    ensure!(last["nodes"][0]["verdict"] == "undone", "{last}");
+    ensure!(last["nodes"][0]["report"]["verdict"] == "undone", "{last}");
     all_serve(&sandbox, &containers, "v2")?;
 
     fleet.ctl(&["retry-failed", id(&states)?])?.expect_code(0)?;

@@ -99,6 +99,7 @@ fn fault_text(fault: &Fault) -> String {
         Fault::RepeatUndo => "repeat-undo".to_owned(),
         Fault::FailUndo(step) => format!("fail-undo={step}"),
         Fault::KillAt(seq) | Fault::StopAt(seq) => format!("kill-at={seq}"),
+        Fault::HoldAt(seq) => format!("hold-at={seq}"),
         Fault::JournalFullAt(seq) => format!("journal-full-at={seq}"),
     }
 }

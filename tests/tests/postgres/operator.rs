@@ -1,17 +1,18 @@
-//! Whoever gives the orders, through the command line: redeploys, reverts, kills the agent half way, recovers, and
-//! prints how long nothing served.
+//! Whoever gives the orders, through the command line: redeploys, reverts, kills the agent half way, recovers, calls
+//! it off, and prints how long nothing served.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use redeploy_agent::report::{Report, Verdict};
+use redeploy_agent::steps::Step;
 use redeploy_tests::agent::Agent;
 use redeploy_tests::postgres::{Database, Version, Writer};
 use redeploy_tests::process::Running;
 use redeploy_tests::wait;
 use serde_json::Value;
 
-const CONFIG: &str = "settle_time = \"1s\"\nverify_timeout = \"60s\"\n";
+const CONFIG: &str = "settle_time = \"2s\"\nverify_timeout = \"60s\"\n";
 
 /// One redeploy of this database is a matter of seconds, on a busy machine of a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +48,8 @@ impl Operator {
         self.order(&["revert", "--container", &self.container, "--volumes", "keep", "--json"], wanted, writer)
     }
 
-    /// Kills the agent at a moment of a redeploy, lets another one recover, and gives how that ended.
+    /// Kills the agent at a moment of a redeploy, lets another one recover, and gives how that ended. Forward if and only
+    /// if the new server may have served.
     pub(crate) fn killed(&self, version: Version, moment: Moment, writer: &Writer) -> Result<Verdict> {
         let before = writer.count();
         let running = self.agent.spawn(&self.words_to(version.image()?.as_str()))?;
@@ -62,7 +64,22 @@ impl Operator {
         };
         println!("killed at {moment:?}:");
         tell(&report, writer, before)?;
+        let began = report.steps.iter().any(|time| time.step == Step::Start);
+        ensure!(began == (report.verdict == Verdict::Done), "{report:#?}");
         Ok(report.verdict)
+    }
+
+    /// Calls a redeploy off after the new server has accepted the client.
+    pub(crate) fn called_off(&self, version: Version, writer: &Writer) -> Result<()> {
+        let before = writer.count();
+        let running = self.agent.spawn(&self.words_to(version.image()?.as_str()))?;
+        wait_for(Moment::Served, &running, version, writer)?;
+        running.terminate()?;
+        let outcome = running.wait(PATIENCE)?.expect_code(1)?;
+        let report = report_in(&outcome.stdout)?.with_context(|| outcome.describe())?;
+        ensure!(report.verdict == Verdict::Undone, "{report:#?}");
+        println!("called off after the new one served:");
+        tell(&report, writer, before)
     }
 
     fn words_to<'a>(&'a self, image: &'a str) -> [&'a str; 8] {

@@ -49,6 +49,8 @@ impl State {
             was_stopped_by_hand: false,
             looks: 0,
             log: String::new(),
+            is_jammed: false,
+            witnesses: Vec::new(),
         };
         self.containers.insert(id.clone(), container);
         self.emit(&id, "create");
@@ -209,6 +211,12 @@ impl State {
 
     /// Removes a container that does not run.
     pub(super) fn forget(&mut self, id: &str) -> Result<(), EngineError> {
+        if let Some(jammed) = self.containers.get_mut(id).filter(|container| container.is_jammed) {
+            jammed.raw["State"]["Status"] = json!("dead");
+            jammed.raw["State"]["Dead"] = json!(true);
+            let message = format!("unable to remove filesystem for {id}: device or resource busy");
+            return Err(refused(&format!("remove container {id}"), 500, message));
+        }
         if self.containers.remove(id).is_none() {
             return Ok(());
         }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use serde_json::Value;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::super::{Change, Container, ContainerEvent, EngineInfo, EventStream, Image, OnPull, Volume};
-use super::super::{Engine, Hold, RegistryLogin};
+use super::super::{Engine, Hold, RegistryLogin, Witness};
 use super::state::{Held, State};
 use super::{EngineError, FakeEngine, disk, images};
 use crate::rootfs::Root;
@@ -116,6 +118,11 @@ impl Engine for FakeEngine {
             let all: Vec<&str> = state.find(id)?.log.split_inclusive('\n').collect();
             Ok(all.get(all.len().saturating_sub(wanted)..).unwrap_or_default().concat())
         })
+    }
+
+    async fn witness(&self, id: &str) -> Result<Witness, EngineError> {
+        let words = self.call("witness", |state| state.witness(id))?;
+        Ok(Witness::new(ReceiverStream::new(words).map(Ok)))
     }
 
     async fn diff(&self, id: &str) -> Result<Vec<Change>, EngineError> {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use super::super::witness::Word;
 use super::images::OnStart;
 use super::state::{FakeContainer, Held, State};
 use super::{EngineError, broken, disk, refused};
@@ -16,6 +18,9 @@ const KILLED: i64 = 137;
 
 /// A health check that will pass is `starting` for this many looks.
 const LOOKS_STARTING: u32 = 2;
+
+/// What waits for a witness.
+const WORDS_MAX: usize = 64;
 
 impl State {
     pub(super) fn start(&mut self, id: &str) -> Result<(), EngineError> {
@@ -41,6 +46,7 @@ impl State {
         container.was_stopped_by_hand = false;
         container.looks = 0;
         container.log.push_str(&container.behaviour.prints);
+        container.say(|| Word::Output(container.behaviour.prints.clone().into()));
         let state = &mut container.raw["State"];
         for (key, value) in [
             ("Status", json!("running")),
@@ -137,7 +143,16 @@ impl State {
         ] {
             state[key] = value;
         }
+        container.say(|| Word::ExitCode(code));
+        container.witnesses.clear();
         self.emit(id, "die");
+    }
+
+    /// What it says from now on.
+    pub(super) fn witness(&mut self, id: &str) -> Result<mpsc::Receiver<Word>, EngineError> {
+        let (witness, words) = mpsc::channel(WORDS_MAX);
+        self.find_mut(id)?.witnesses.push(witness);
+        Ok(words)
     }
 
     /// `--rm`: gone once ended, with the volumes that have no name.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use super::super::witness::Word;
 use super::super::{ApiVersion, ContainerEvent, Volume};
 use super::images::{Behaviour, Registry, StoredImage, hex};
 use super::{EngineError, broken, refused};
@@ -37,6 +39,8 @@ pub(super) struct Fault {
     pub(super) method: &'static str,
     /// After the engine did what was asked, or before?
     pub(super) is_late: bool,
+    /// So many calls go well before.
+    pub(super) skips: usize,
     pub(super) error: EngineError,
 }
 
@@ -67,9 +71,18 @@ pub(super) struct FakeContainer {
     /// How often it was inspected since its start.
     pub(super) looks: u32,
     pub(super) log: String,
+    /// Does the engine fail to remove it?
+    pub(super) is_jammed: bool,
+    /// Who listens to it.
+    pub(super) witnesses: Vec<mpsc::Sender<Word>>,
 }
 
 impl FakeContainer {
+    /// Whoever listens hears it; a witness who does not keep up misses it.
+    pub(super) fn say(&self, word: impl Fn() -> Word) {
+        self.witnesses.iter().for_each(|witness| drop(witness.try_send(word())));
+    }
+
     pub(super) fn id(&self) -> &str {
         self.raw["Id"].as_str().unwrap_or("")
     }
@@ -207,7 +220,12 @@ impl State {
 
     /// The next planned failure of `method`, used up.
     pub(super) fn take_fault(&mut self, method: &str, is_late: bool) -> Option<EngineError> {
-        let at = self.faults.iter().position(|fault| fault.method == method && fault.is_late == is_late)?;
+        let mut faults = self.faults.iter_mut().enumerate();
+        let (at, fault) = faults.find(|(_, fault)| fault.method == method && fault.is_late == is_late)?;
+        if fault.skips > 0 {
+            fault.skips -= 1;
+            return None;
+        }
         Some(self.faults.remove(at).error)
     }
 

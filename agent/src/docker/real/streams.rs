@@ -7,12 +7,10 @@ use bollard::models::{ChangeType, EventMessage};
 use bollard::query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 
+use super::super::tail::Tail;
 use super::super::transport::{UnixClient, bad_answer, next_within, segment, within};
 use super::super::{Change, ChangeKind, ContainerEvent, EventStream};
 use super::{CHANGE, EngineError, RealEngine};
-
-/// What [`super::Engine::logs`] promises at most.
-const LOG_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the next piece of a log may take.
 const LOG_SILENCE: Duration = Duration::from_secs(60);
@@ -24,16 +22,12 @@ impl RealEngine {
         let action = format!("give the logs of container {id}");
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let mut pieces = self.bollard.logs(&segment(id), Some(options));
-        let mut tail = Vec::new();
+        let mut tail = Tail::default();
         while let Some(piece) = next_within(LOG_SILENCE, &action, &mut pieces).await? {
             let piece = piece.map_err(|error| from_bollard(&self.client, &action, error))?;
-            tail.extend_from_slice(piece.as_ref());
-            // Cut now and then, not at every line.
-            if tail.len() > 2 * LOG_BYTES_MAX {
-                tail.drain(..tail.len() - LOG_BYTES_MAX);
-            }
+            tail.push(piece.as_ref());
         }
-        Ok(last_text(&tail))
+        Ok(tail.text(usize::MAX))
     }
 
     pub(super) async fn changes(&self, id: &str) -> Result<Vec<Change>, EngineError> {
@@ -78,23 +72,6 @@ fn read_event(message: EventMessage) -> Option<ContainerEvent> {
     })
 }
 
-/// The end of a log as text, whole characters only.
-fn last_text(bytes: &[u8]) -> String {
-    let start = bytes.len().saturating_sub(LOG_BYTES_MAX);
-    let is_inside = |byte: &u8| (0x80..0xC0).contains(byte);
-    let mut tail = bytes.get(start..).unwrap_or_default();
-    while start > 0 && tail.first().is_some_and(is_inside) {
-        tail = tail.get(1..).unwrap_or_default();
-    }
-    // A stray byte becomes three: cut once more.
-    let mut text = String::from_utf8_lossy(tail).into_owned();
-    if text.len() > LOG_BYTES_MAX {
-        let cut = (text.len() - LOG_BYTES_MAX..text.len()).find(|at| text.is_char_boundary(*at));
-        text.drain(..cut.unwrap_or(0));
-    }
-    text
-}
-
 /// bollard's errors in our words.
 #[expect(clippy::wildcard_enum_match_arm, reason = "bollard's errors; all others mean a broken exchange")]
 pub(super) fn from_bollard(client: &UnixClient, action: &str, error: Bollard) -> EngineError {
@@ -110,20 +87,5 @@ pub(super) fn from_bollard(client: &UnixClient, action: &str, error: Bollard) ->
         Bollard::SocketNotFoundError(_) => unreachable(Box::new(error)),
         Bollard::HyperLegacyError { ref err } if err.is_connect() => unreachable(Box::new(error)),
         other => bad_answer(action, other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_are_cut_at_the_front_and_stay_text() {
-        assert_eq!(last_text(b"two\nlines\n"), "two\nlines\n");
-        let long = "é".repeat(LOG_BYTES_MAX);
-        let text = last_text(long.as_bytes().get(1..).unwrap());
-        assert!(text.len() <= LOG_BYTES_MAX && text.chars().all(|c| c == 'é'));
-        let noise = vec![0xFF_u8; LOG_BYTES_MAX];
-        assert!(last_text(&noise).len() <= LOG_BYTES_MAX);
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::agents::Agents;
 use crate::driver::wire;
+use crate::sessions::{Event, Said, SessionNumber};
 use redeploy_proto::v1::coordinator_message::Message as Down;
 
 /// Carries what the driver says to the agents of this test.
@@ -35,6 +36,11 @@ fn report(id: &str, verdict: v1::Verdict) -> v1::Report {
     }
 }
 
+async fn say(agents: &Agents, host: &HostId, said: Said) {
+    let lost = agents.bring(vec![Event::Said { host: host.clone(), said }]).await.unwrap();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
 /// Answers orders as an agent does; a tag `broken` undoes itself on every node but `spared`.
 async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Down)>, spared: u32) {
     while let Some((host, order)) = orders.recv().await {
@@ -42,39 +48,42 @@ async fn answer(agents: Agents, mut orders: mpsc::UnboundedReceiver<(HostId, Dow
             Down::Preflight(order) => {
                 let good =
                     v1::Preflight { is_ok: true, digest: "sha256:1".into(), ..v1::Preflight::default() };
-                agents.preflight(&host, order.redeploy_id.parse().unwrap(), good).await.unwrap();
+                let id = order.redeploy_id.parse().unwrap();
+                say(&agents, &host, Said::Preflight(id, Box::new(good))).await;
             }
             Down::Redeploy(order) => {
                 let image = order.image.unwrap();
                 assert_eq!(image.digest, "sha256:1");
                 let id = order.redeploy_id.parse().unwrap();
-                agents.accepted(&host, id).await.unwrap();
+                say(&agents, &host, Said::Accepted(id)).await;
                 let broken = image.reference.ends_with("broken") && order.node_id != spared;
                 let verdict = if broken { v1::Verdict::Undone } else { v1::Verdict::Done };
-                agents.report(&host, id, &report(&order.redeploy_id, verdict)).await.unwrap();
+                let report = report(&order.redeploy_id, verdict);
+                say(&agents, &host, Said::Report(id, Box::new(report))).await;
             }
             Down::Revert(order) => {
                 let done = report(&order.redeploy_id, v1::Verdict::Done);
-                agents.report(&host, order.redeploy_id.parse().unwrap(), &done).await.unwrap();
+                let id = order.redeploy_id.parse().unwrap();
+                say(&agents, &host, Said::Report(id, Box::new(done))).await;
             }
             Down::Cancel(_) | Down::Ack(_) | Down::Welcome(_) => {}
         }
     }
 }
 
-struct Whole {
-    room: Room,
+pub(super) struct Whole {
+    pub(super) room: Room,
 }
 
 /// Three hosts with one node each, connected and answering.
-async fn whole(spared: u32) -> Whole {
+pub(super) async fn whole(spared: u32) -> Whole {
     let mut room = room().await;
     let store = room.api.store.clone();
     let (handle, inputs) = driver::driver();
     let (down, orders) = mpsc::unbounded_channel();
     let core = Core::load(Arc::new(store.clone()), Arc::new(Carrier { down }), Moment::now()).await.unwrap();
     tokio::spawn(driver::run(core, inputs, room.api.views.clone(), room.stop.clone()));
-    room.api.driver = handle.clone();
+    Arc::get_mut(&mut room.api).unwrap().driver = handle.clone();
     let agents = Agents::new(store.clone(), handle, room.api.views.clone());
     tokio::spawn(answer(agents.clone(), orders, spared));
     for number in 1..=3 {
@@ -103,14 +112,22 @@ async fn whole(spared: u32) -> Whole {
             inventory: Some(inventory),
             ..v1::Hello::default()
         };
-        agents.connected(&host, 1, None, &hello, Vec::new()).await.unwrap();
+        let session = SessionNumber(1);
+        let connected =
+            Event::Connected { host, session, address: None, hello: Box::new(hello), open: Vec::new() };
+        assert!(agents.bring(vec![connected]).await.unwrap().is_empty());
     }
     Whole { room }
 }
 
 impl Whole {
     /// Waits until a deployment comes to rest in this phase.
-    async fn rests(&self, caller: &Caller, id: &str, phase: v1::DeploymentPhase) -> v1::Deployment {
+    pub(super) async fn rests(
+        &self,
+        caller: &Caller,
+        id: &str,
+        phase: v1::DeploymentPhase,
+    ) -> v1::Deployment {
         let mut changes = self.room.api.views.changes();
         let wait = async {
             loop {
@@ -143,9 +160,14 @@ async fn a_group_is_rolled_over_and_taken_back() {
     let done = whole.rests(&caller, &id, v1::DeploymentPhase::Done).await;
     assert_eq!(phases(&done), [v1::NodePhase::Done; 3]);
     assert!(done.nodes.iter().all(|node| node.report.as_ref().is_some_and(|r| r.downtime_ms == Some(800))));
+    let halt = Command::Halt { who: "ann".into() };
+    whole.room.api.command(&caller, &action(&id), "halt", halt).await.unwrap_err();
     whole.room.api.command(&caller, &action(&id), "rollback", Command::Rollback).await.unwrap();
     let back = whole.rests(&caller, &id, v1::DeploymentPhase::RolledBack).await;
     assert_eq!(phases(&back), [v1::NodePhase::Reverted; 3]);
+    let events = whole.room.api.store.events(0, "", &id, 1000).await.unwrap();
+    let count = |kind: &str| events.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((count("deployment.done"), count("node.done")), (1, 3), "a refused order tells nothing again");
     let node = back.nodes[1].node_id;
     let revert = v1::RevertNodeRequest { node_id: node, ..v1::RevertNodeRequest::default() };
     let one = whole.room.api.revert(&caller, &revert).await.unwrap();

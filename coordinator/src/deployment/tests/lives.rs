@@ -107,10 +107,10 @@ impl Life {
             (_, 0) => Report::Ended(Ended::Well),
             (_, _) => Report::Ended(Ended::Badly(failure)),
         };
-        self.deployment.take_report(errand.id, &report, self.now);
+        self.deployment.take_report(errand.node, errand.id, &report, self.now);
         // Every word comes twice.
         let before = self.deployment.clone();
-        let changed = self.deployment.take_report(errand.id, &report, self.now);
+        let changed = self.deployment.take_report(errand.node, errand.id, &report, self.now);
         assert!(!changed && before == self.deployment, "a repeated word changed something: {report:?}");
     }
 

@@ -62,7 +62,7 @@ fn every_change() -> Vec<String> {
                 let mut life = deployment(1, Phase::Halted { why: Halt::Deadline }, &state);
                 let part = &life.nodes[&NodeId(1)];
                 let id = if doing == Doing::Redeploy { part.redeploy_id } else { part.revert_id };
-                if life.take_report(id, &report, Moment(T0.0 + 1)) {
+                if life.take_report(NodeId(1), id, &report, Moment(T0.0 + 1)) {
                     let next = name(&life.nodes[&NodeId(1)].state);
                     lines.push(format!("{} + {doing:?} {word} = {next}", name(&state)).to_lowercase());
                 }
