@@ -13,6 +13,7 @@ mod lines;
 mod live;
 mod logging;
 mod look;
+mod manager;
 mod mask;
 mod orders;
 mod out;
@@ -32,7 +33,6 @@ use std::io::IsTerminal;
 use clap::Parser;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use redeploy_agent::config::{Config, ConfigError};
-use tracing::level_filters::LevelFilter;
 
 use self::args::{Cli, Color, Global, Verb};
 pub(crate) use self::exit::Exit;
@@ -87,6 +87,7 @@ fn load(global: &Global, variable: Variable<'_>) -> Result<Config, ConfigError> 
     let options = |name: &str| match name {
         "REDEPLOY_DATA_DIR" => global.data_dir.clone(),
         "REDEPLOY_DOCKER_SOCKET" => global.docker_socket.clone(),
+        "REDEPLOY_LOG_FORMAT" => global.log_format.clone(),
         _ => None,
     };
     Config::load(global.config.as_deref(), &|name| options(name).or_else(|| variable(name)))
@@ -135,13 +136,14 @@ impl Screen {
     }
 
     /// Starts logging; where the live list is drawn.
-    fn start(&self, configured: LevelFilter, json: bool) -> MultiProgress {
+    fn start(&self, config: &Config, json: bool) -> MultiProgress {
         let progress = if self.is_live && !json {
             MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAW_HZ))
         } else {
             hidden()
         };
-        logging::start(logging::level(configured, self.verbose), self.color_err, progress.clone());
+        let level = logging::level(config.log_level, self.verbose);
+        logging::start(level, config.log_format, self.color_err, progress.clone());
         progress
     }
 }

@@ -59,6 +59,10 @@ pub struct Config {
     pub capture_rounds_max: u32,
     /// What is logged.
     pub log_level: LevelFilter,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// A collector of traces, OTLP over gRPC; `None` = none are sent.
+    pub otlp_endpoint: Option<String>,
     /// Bind mounts are archived too.
     pub archive_binds: bool,
     /// Files and directories in one archive; `None` = no limit.
@@ -67,6 +71,15 @@ pub struct Config {
     pub archive_bytes_max: Option<u64>,
     /// What is kept without being listed.
     pub preserve: Defaults,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 impl Config {
@@ -85,6 +98,8 @@ impl Config {
             disk_headroom_bytes: 1 << 30,
             capture_rounds_max: 5,
             log_level: LevelFilter::INFO,
+            log_format: LogFormat::Text,
+            otlp_endpoint: None,
             archive_binds: false,
             entries_max: Some(10_000_000),
             archive_bytes_max: None,

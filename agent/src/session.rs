@@ -20,14 +20,17 @@ mod line;
 mod outbox;
 mod pause;
 mod said;
+mod trace;
 mod wire;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use redeploy_proto::v1::coordinator_message::Message;
 use redeploy_proto::{RedeployId, v1};
+use redeploy_trace::Span;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
@@ -50,6 +53,15 @@ const REPORT_AGAIN: Duration = Duration::from_secs(30);
 /// How often progress is said.
 const PROGRESS: Duration = Duration::from_millis(500);
 
+/// How long a renewal may take: meanwhile nothing else is said.
+const RENEWAL: Duration = Duration::from_secs(10);
+
+/// How soon, and how late at the latest, a renewal that failed is tried again.
+const RENEWAL_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+
+/// As after so many attempts that failed.
+const RARELY: u32 = 6;
+
 /// The agent does not serve any more.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -63,17 +75,58 @@ pub enum RunError {
     Revoked,
 }
 
+/// Whoever wants to know how it goes.
+pub trait Onlooker: Send + Sync {
+    /// What was left open is being ended, and orders are taken as soon as there is a session.
+    fn ready(&self);
+
+    /// How it stands with the coordinator, in a few words.
+    fn status(&self, text: &str);
+
+    /// Whether it wants to hear of work that is over.
+    fn collects(&self) -> bool;
+
+    /// Work that is over and known to the coordinator.
+    fn over(&self, spans: Vec<Span>);
+}
+
+/// Nobody looks on.
+#[derive(Debug)]
+pub struct Unwatched;
+
+impl Onlooker for Unwatched {
+    fn ready(&self) {}
+    fn status(&self, _: &str) {}
+    fn collects(&self) -> bool {
+        false
+    }
+    fn over(&self, _: Vec<Span>) {}
+}
+
+/// As [`run_watched`], when nobody looks on.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn run(means: Means, stop: CancellationToken) -> Result<(), RunError> {
+    Box::pin(run_watched(means, stop, Arc::new(Unwatched))).await
+}
+
 /// Serves the coordinator until `stop`. What was left open is ended before anything else is begun. At `stop` jobs turn
 /// back, and are waited for.
 ///
 /// # Errors
 /// [`RunError`]
-pub async fn run(means: Means, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run_watched(
+    means: Means,
+    stop: CancellationToken,
+    onlooker: Arc<dyn Onlooker>,
+) -> Result<(), RunError> {
     let identity = Identity::load(&means.data)?;
     let reporter = Arc::new(Reporter::new(&means.data, identity.joined_at));
     let worker = Arc::new(Worker::new(means, stop.child_token()));
     worker.recover(true);
-    let mut runner = Runner { identity, worker, reporter, stop };
+    onlooker.ready();
+    let mut runner = Runner { identity, worker, reporter, stop, onlooker, renew_at: Instant::now() };
     let ended = runner.sessions().await;
     runner.worker.stop().await;
     ended
@@ -84,6 +137,9 @@ struct Runner {
     worker: Arc<Worker>,
     reporter: Arc<Reporter>,
     stop: CancellationToken,
+    onlooker: Arc<dyn Onlooker>,
+    /// Not before then, after an attempt that failed.
+    renew_at: Instant,
 }
 
 impl Runner {
@@ -91,6 +147,7 @@ impl Runner {
     async fn sessions(&mut self) -> Result<(), RunError> {
         let mut attempt = 0;
         loop {
+            self.mind_the_certificate();
             let stop = self.stop.clone();
             let ended = tokio::select! {
                 biased;
@@ -103,7 +160,15 @@ impl Runner {
             {
                 return Err(RunError::Revoked);
             }
+            if is_duplicate(&error) {
+                tracing::error!(
+                    "another agent has taken this host's session over: two of them use one coordinator.json. Stop one, remove that file from its data directory, and let it join by itself"
+                );
+                // Two that throw each other out are to do it rarely.
+                attempt = attempt.max(RARELY);
+            }
             let pause = pause(attempt);
+            self.onlooker.status(&format!("no session: {}", explain(&error)));
             tracing::warn!(error = explain(&error), ?pause, "no session; dials again");
             attempt += 1;
             tokio::select! {
@@ -121,6 +186,7 @@ impl Runner {
         let mut line = Line::open(client, &worker.means, self.open().await).await?;
         *attempt = 0;
         tracing::info!(coordinator = %self.identity.coordinator, "a session began");
+        self.onlooker.status(&format!("connected to {}", self.identity.coordinator));
         self.report(&mut line).await?;
         let mut beat = tokio::time::interval(line.heartbeat);
         let mut progress = tokio::time::interval(PROGRESS);
@@ -137,7 +203,7 @@ impl Runner {
                 _ = beat.tick() => {
                     line.beat(&worker.means).await?;
                     self.report(&mut line).await?;
-                    if self.identity.is_due(jiff::Timestamp::now()) {
+                    if self.identity.is_due(Timestamp::now()) && Instant::now() >= self.renew_at {
                         self.renew(&mut line).await;
                     }
                 }
@@ -216,16 +282,44 @@ impl Runner {
         if let Ok(Err(error)) = keeping {
             tracing::error!(%id, error = explain(&error), "an acknowledgement cannot be kept");
         }
-    }
-
-    /// The next certificate, for the next session. If there is none, the old one is still good for a third of its life.
-    async fn renew(&mut self, line: &mut Line) {
-        match join::renew(&mut line.client, &self.worker.means.data, &self.identity).await {
-            Ok(identity) => {
-                tracing::info!(until = %identity.not_after, "the certificate was renewed");
-                self.identity = identity;
-            }
-            Err(error) => tracing::warn!(error = explain(&error), "the certificate was not renewed"),
+        // Told now and not when it ended: then it is told also of what a crash has interrupted.
+        if self.onlooker.collects() {
+            self.onlooker.over(trace::spans(&self.worker.means.data, &self.identity.host_id, id));
         }
     }
+
+    /// The next certificate, for the next session. If there is none, the old one is still good for a third of its life,
+    /// and it is tried again, the sooner the less is left.
+    async fn renew(&mut self, line: &mut Line) {
+        let renewing = join::renew(&mut line.client, &self.worker.means.data, &self.identity);
+        let failed = match tokio::time::timeout(RENEWAL, renewing).await {
+            Ok(Ok(identity)) => {
+                tracing::info!(until = %identity.not_after, "the certificate was renewed");
+                self.identity = identity;
+                return;
+            }
+            Ok(Err(error)) => explain(&error),
+            Err(_) => "the coordinator does not answer".to_owned(),
+        };
+        let again = (self.identity.remaining(Timestamp::now()) / 10).clamp(RENEWAL_AGAIN.0, RENEWAL_AGAIN.1);
+        self.renew_at = Instant::now() + again;
+        let until = self.identity.not_after;
+        tracing::warn!(error = failed, %until, ?again, "the certificate was not renewed; tries again");
+    }
+
+    /// What only a human can mend is said each time it stands in the way.
+    fn mind_the_certificate(&self) {
+        let Identity { not_after, .. } = &self.identity;
+        if self.identity.remaining(Timestamp::now()).is_zero() {
+            let file = self.worker.means.data.coordinator();
+            tracing::error!(
+                ended = %not_after, file = %file.display(),
+                "the certificate of this host has ended, so the coordinator does not let it in. If this machine's clock is right: remove the file and `redeploy-agent join` again, with a token of `redeployctl host token`"
+            );
+        }
+    }
+}
+
+fn is_duplicate(error: &LineError) -> bool {
+    matches!(error, LineError::Ended(status) if status.code() == Code::Aborted)
 }

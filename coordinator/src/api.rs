@@ -6,6 +6,7 @@
 //! let a token do what its role and environments do not allow.
 
 mod auth;
+mod called;
 mod census;
 mod create;
 mod events;
@@ -26,6 +27,7 @@ mod tokens;
 mod web;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redeploy_proto::v1;
 
@@ -36,7 +38,10 @@ use crate::moment::{Moment, Span};
 use crate::store::{AuditRow, DeploymentFilter, Ledger, Sealer, Sqlite};
 use crate::views::Views;
 
-pub use auth::Caller;
+/// How long a stream outlives its token at the most, when nothing happens.
+const WELCOME_AGAIN: Duration = Duration::from_secs(30);
+
+pub use auth::{Caller, Gate};
 pub use listen::{ApiListenError, ApiListening, listen};
 pub use refusal::Refusal;
 pub use rest::UnknownCall;
@@ -69,6 +74,8 @@ pub struct Api {
     pub hosts: Arc<dyn Hosts>,
     /// How long a host may be silent before its node counts as unknown.
     pub grace: Span,
+    /// How often one may call.
+    pub gate: Gate,
 }
 
 /// Deployments in one list, unless asked otherwise, and at most.

@@ -184,6 +184,12 @@ impl Driver {
         answer.await.map_err(|_| Refused::Stopping)?
     }
 
+    /// Waits until the loop has taken its turn, by an order about no deployment; `false` if it has ended.
+    pub async fn answers(&self) -> bool {
+        let asked = self.order(DeploymentId::generate(), Command::Resume, String::new()).await;
+        !matches!(asked, Err(Refused::Stopping))
+    }
+
     /// Creates a deployment and waits for the answer.
     ///
     /// # Errors

@@ -117,6 +117,12 @@ impl DeploymentId {
         Self(Uuid::now_v7())
     }
 
+    /// As a number, for what is derived from it.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        self.0
+    }
+
     /// The last eight hex digits, which people may type instead of the whole.
     #[must_use]
     pub fn short(&self) -> String {

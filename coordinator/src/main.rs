@@ -3,20 +3,23 @@
 //! Flows in: arguments and the environment. Flows out: two served ports, log lines on stderr, an exit code. Everything
 //! in between is in `server`.
 
+mod service;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use redeploy_coordinator::admin_token;
 use redeploy_coordinator::moment::Span;
 use redeploy_coordinator::open_files;
-use redeploy_coordinator::server::{Server, Settings, admin_token_file, ca_file};
+use redeploy_coordinator::server::{Limits, Rate, Server, Settings, admin_token_file, ca_file};
 use redeploy_coordinator::store::Plan;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -75,9 +78,36 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "1min", value_parser = grace)]
     grace: Span,
 
+    /// How many calls a second one API token may make in the long run; five times as many at once
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    calls_per_second: u32,
+
+    /// How long the certificate of a host is good for; its agent renews it after two thirds of that
+    #[arg(long, value_name = "TIME", default_value = "90days", value_parser = life)]
+    certificate_life: Duration,
+
     /// What is logged: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", env = "REDEPLOY_COORDINATOR_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
+
+    /// How it is logged, on stderr: lines for people, or one JSON object a line
+    #[arg(long, value_name = "FORM", env = "REDEPLOY_COORDINATOR_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// A collector of traces, OTLP over gRPC; none unless it is given
+    #[arg(long, value_name = "http://HOST:PORT", env = "REDEPLOY_COORDINATOR_OTLP_ENDPOINT", value_parser = collector)]
+    otlp_endpoint: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    redeploy_trace::address(text).map_err(|error| error.to_string())
 }
 
 /// What else can be done than to serve.
@@ -96,6 +126,12 @@ fn grace(text: &str) -> Result<Span, String> {
     ms.map(Span).ok_or_else(|| "must be between one second and one day".to_owned())
 }
 
+fn life(text: &str) -> Result<Duration, String> {
+    let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let range = Duration::from_secs(600)..=Duration::from_secs(825 * 86_400);
+    if range.contains(&time) { Ok(time) } else { Err("must be between ten minutes and 825 days".to_owned()) }
+}
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -109,7 +145,7 @@ fn main() -> ExitCode {
         eprintln!("redeploy-coordinator: --listen and --api-listen must differ: both are {}", args.listen);
         return ExitCode::from(USAGE);
     }
-    log(args.log_level);
+    log(args.log_level, args.log_format);
     if let Some(hosts) = open_files::raise() {
         tracing::info!(hosts, "so many hosts and operators may be connected: `LimitNOFILE=` sets it");
     }
@@ -143,10 +179,14 @@ async fn another_admin_token(args: &Args) -> u8 {
 }
 
 /// What other crates say in detail may hold request headers, and those hold tokens: only their warnings count.
-fn log(level: LevelFilter) {
+fn log(level: LevelFilter, format: LogFormat) {
     let ours =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("redeploy_coordinator", level);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
     // Fails only if logging was started before, in the same process.
     let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
 }
@@ -164,6 +204,12 @@ async fn serve(args: &Args) -> u8 {
         listen: args.listen,
         api_listen: args.api_listen,
         grace: args.grace,
+        limits: Limits {
+            calls: Rate { per_second: args.calls_per_second, burst: args.calls_per_second.saturating_mul(5) },
+            certificate_life: args.certificate_life,
+            ..Limits::default()
+        },
+        otlp: args.otlp_endpoint.clone(),
         dies,
     };
     // Before anything is started, so that a signal during the start is not lost.
@@ -183,14 +229,18 @@ async fn serve(args: &Args) -> u8 {
         }
     };
     tell(&settings, &server);
+    service::ready();
+    let pulse = server.pulse();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = service::keep_alive(&pulse) => {}
         () = server.fell() => {
             tracing::error!("the driver ended by itself");
             return BROKEN;
         }
     }
+    service::stopping();
     tracing::info!("stopping; agents go on with what they have begun");
     server.stop().await;
     DONE

@@ -6,11 +6,12 @@
 
 mod authority;
 mod peer;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-pub use authority::{Authority, PkiError, key_hash};
+pub use authority::{Authority, HOST_LIFE, PkiError, key_hash};
 pub use peer::{InvalidPeer, Peer, peer_of};
 pub use tls::{api_server_config, server_config};
 

@@ -13,24 +13,32 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use redeploy_trace::{Traces, TracesError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::Agents;
-use crate::api::{self, Api, ApiListenError, ApiListening};
-use crate::driver::{self, Core, Login};
+use crate::api::{self, Api, ApiListenError, ApiListening, Gate};
+pub use crate::bucket::Rate;
+use crate::driver::{self, Core, Driver, Login};
 use crate::durable::{self, DurableError};
 use crate::exchange::{self, Exchange};
 use crate::moment::{Moment, Span};
-use crate::pki::{Authority, PkiError, sha256};
+use crate::pki::{Authority, HOST_LIFE, PkiError, sha256};
+use crate::private::{self, NotPrivate};
 use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
 use crate::store::{
     Deadly, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
 };
+use crate::traces::Traced;
+use crate::upkeep;
 use crate::views::Views;
+
+/// What it is called in traces.
+const PROGRAM: &str = "redeploy-coordinator";
 
 /// What the coordinator is started with.
 #[derive(Debug, Clone)]
@@ -43,8 +51,33 @@ pub struct Settings {
     pub api_listen: SocketAddr,
     /// How long a host may be silent before its node counts as unknown.
     pub grace: Span,
+    /// What others may ask of it.
+    pub limits: Limits,
+    /// A collector of traces, `http://HOST:PORT`.
+    pub otlp: Option<String>,
     /// At which commit of the driver the process is killed: only in tests.
     pub dies: Option<Plan>,
+}
+
+/// What others may ask of a coordinator, and for how long it lets them in.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How often one API token may call.
+    pub calls: Rate,
+    /// How long a host's certificate is good for; its agent renews it after two thirds.
+    pub certificate_life: Duration,
+    /// Of agents.
+    pub sessions: sessions::Settings,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: Rate { per_second: 100, burst: 500 },
+            certificate_life: HOST_LIFE,
+            sessions: sessions::Settings::default(),
+        }
+    }
 }
 
 /// It does not start. Nothing was sent to anybody.
@@ -65,6 +98,12 @@ pub enum StartError {
         /// The data directory.
         path: PathBuf,
     },
+    /// Traces cannot be sent where they are to be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
+    /// Others can get at what it keeps.
+    #[error(transparent)]
+    Private(#[from] NotPrivate),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -104,11 +143,33 @@ pub struct Server {
     operators: ApiListening,
     saying: JoinHandle<()>,
     driving: JoinHandle<()>,
+    driver: Driver,
+    sessions: Sessions,
+    upkeep: JoinHandle<()>,
     stop_driver: CancellationToken,
     ca_fingerprint: [u8; 32],
     store: Sqlite,
+    traces: Option<Arc<Traces>>,
     /// Kept open as long as this runs.
     _lock: File,
+}
+
+/// Whether a coordinator is alive.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    driver: Driver,
+    sessions: Sessions,
+}
+
+impl Pulse {
+    /// Returns when the driver has answered, with how many hosts are connected. A store that fails is no reason to be
+    /// restarted: the answer counts, whatever it is. One that is stopping never beats again.
+    pub async fn beats(&self) -> usize {
+        if !self.driver.answers().await {
+            std::future::pending::<()>().await;
+        }
+        self.sessions.connected()
+    }
 }
 
 /// The admin token's file in the data directory.
@@ -131,15 +192,19 @@ impl Server {
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
         let dir = &settings.data_dir;
         let lock = lock(dir)?;
+        keep_private(dir)?;
         let store = Sqlite::open(&dir.join("store.db")).await?;
         let sealer = Arc::new(Sealer::from_file(&dir.join("seal.key"))?);
         let authority = Authority::open(&dir.join("pki"), SystemTime::now())?;
+        let authority = authority.signing_for(settings.limits.certificate_life);
         first_token(dir, &store).await?;
 
         let book: Arc<dyn HostBook> = Arc::new(store.clone());
-        let (sessions, events) = Sessions::new(authority, book, sessions::Settings::default());
+        let (sessions, events) = Sessions::new(authority, book, settings.limits.sessions.clone());
         let exchange = Arc::new(Exchange(sessions.clone()));
-        let ledger = Arc::new(Deadly::new(store.clone(), settings.dies));
+        let traces = settings.otlp.as_deref().map(|to| Traces::to(to, PROGRAM, env!("CARGO_PKG_VERSION")));
+        let traces = traces.transpose()?.map(Arc::new);
+        let ledger = Arc::new(Traced::new(Deadly::new(store.clone(), settings.dies), traces.clone()));
         let mut core = Core::load(ledger, Arc::clone(&exchange), Moment::now()).await?;
         for (id, login) in logins(&store, &sealer, &core).await? {
             core.remember_login(id, login);
@@ -149,16 +214,32 @@ impl Server {
         let for_operators = bind(settings.api_listen).await?;
 
         let (driver, inputs) = driver::driver();
+        let for_pulse = driver.clone();
         let views = Arc::new(Views::default());
         let stop_driver = CancellationToken::new();
         let driving = tokio::spawn(driver::run(core, inputs, Arc::clone(&views), stop_driver.clone()));
         let agents = Agents::new(store.clone(), driver.clone(), Arc::clone(&views));
         let saying = tokio::spawn(exchange::run(sessions.clone(), events, agents));
-        let api = Api { store: store.clone(), driver, views, sealer, hosts: exchange, grace: settings.grace };
+        let upkeep = tokio::spawn(upkeep::run(store.clone(), sessions.clone()));
+        let (grace, gate) = (settings.grace, Gate::new(settings.limits.calls));
+        let api = Api { store: store.clone(), driver, views, sealer, hosts: exchange, grace, gate };
         let ca_fingerprint = sha256(sessions.authority().certificate());
         let agents = sessions::listen(&sessions, for_agents)?;
         let operators = api::listen(Arc::new(api), sessions.authority(), for_operators)?;
-        Ok(Self { agents, operators, saying, driving, stop_driver, ca_fingerprint, store, _lock: lock })
+        Ok(Self {
+            agents,
+            operators,
+            saying,
+            driving,
+            driver: for_pulse,
+            sessions,
+            upkeep,
+            stop_driver,
+            ca_fingerprint,
+            store,
+            traces,
+            _lock: lock,
+        })
     }
 
     /// Where agents dial.
@@ -179,6 +260,12 @@ impl Server {
         self.ca_fingerprint
     }
 
+    /// To find out whether it is alive.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse { driver: self.driver.clone(), sessions: self.sessions.clone() }
+    }
+
     /// Waits for the driver to end by itself, which only a defect makes it do. Afterwards nothing can be stopped in
     /// order any more: end the process.
     pub async fn fell(&mut self) {
@@ -193,8 +280,14 @@ impl Server {
         // Between two turns, so nothing is half stored. A task that panicked has said so.
         let _ = self.driving.await;
         self.saying.abort();
+        self.upkeep.abort();
         let _ = self.saying.await;
+        let _ = self.upkeep.await;
         self.store.close().await;
+        if let Some(traces) = self.traces {
+            // A task that panicked has said so.
+            let _ = tokio::task::spawn_blocking(move || traces.close()).await;
+        }
     }
 }
 
@@ -202,6 +295,7 @@ impl Server {
 fn lock(dir: &Path) -> Result<File, StartError> {
     let failed = |source| StartError::DataDir { path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    private::closed(dir)?;
     let path = dir.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     let file = file.map_err(failed)?;
@@ -210,6 +304,17 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => Err(StartError::Running { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Everything in the data directory that is there before anything is opened.
+fn keep_private(dir: &Path) -> Result<(), NotPrivate> {
+    for secret in ["seal.key", "pki/ca.key", "admin.token"] {
+        private::secret(&dir.join(secret))?;
+    }
+    for file in ["store.db", "store.db-wal", "store.db-shm", "pki"] {
+        private::closed(&dir.join(file))?;
+    }
+    Ok(())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -22,6 +22,7 @@ mod registry;
 mod service;
 mod stream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ pub(crate) use self::{
     event::{hello, said},
     registry::{Orders, Registered},
 };
+use crate::bucket::Buckets;
+pub use crate::bucket::Rate;
+pub use crate::door::Strangers;
 
 use crate::ids::HostId;
 use crate::pki::Authority;
@@ -59,6 +63,14 @@ pub struct Settings {
     pub connections_max: usize,
     /// Handshakes at once.
     pub handshakes_max: usize,
+    /// Connections without a certificate: hosts that join.
+    pub strangers: Strangers,
+    /// How often one host may begin a session.
+    pub hellos: Rate,
+    /// How often one host may say something in a session. Whoever says more is read more slowly.
+    pub words: Rate,
+    /// Refused joins of one address that are noted one by one. More of them are only told to wait.
+    pub refused: Rate,
 }
 
 impl Default for Settings {
@@ -70,6 +82,10 @@ impl Default for Settings {
             inventory_max: 1000,
             connections_max: 20_000,
             handshakes_max: 256,
+            strangers: Strangers { max: 512, stay: Duration::from_secs(60) },
+            hellos: Rate { per_second: 1, burst: 20 },
+            words: Rate { per_second: 50, burst: 500 },
+            refused: Rate { per_second: 1, burst: 20 },
         }
     }
 }
@@ -88,6 +104,8 @@ struct Shared {
     book: Arc<dyn HostBook>,
     settings: Settings,
     registry: Registry,
+    hellos: Buckets<HostId>,
+    refused: Buckets<IpAddr>,
     events: mpsc::Sender<Event>,
 }
 
@@ -100,7 +118,9 @@ impl Sessions {
         settings: Settings,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let shared = Shared { authority, book, settings, registry: Registry::default(), events };
+        let (hellos, refused) = (Buckets::new(settings.hellos), Buckets::new(settings.refused));
+        let shared =
+            Shared { authority, book, settings, registry: Registry::default(), hellos, refused, events };
         (Self { shared: Arc::new(shared) }, receiver)
     }
 

@@ -36,6 +36,14 @@ impl RedeployId {
     }
 }
 
+impl RedeployId {
+    /// As a number, for what is derived from it.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
 // === impl RedeployId ===
 
 impl FromStr for RedeployId {

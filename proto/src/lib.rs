@@ -6,10 +6,12 @@
 pub mod codec;
 mod id;
 mod join_token;
+mod trace;
 pub mod v1;
 
 pub use id::{InvalidRedeployId, RedeployId};
 pub use join_token::{InvalidJoinToken, JoinToken};
+pub use trace::{InvalidTraceParent, TraceParent};
 
 /// The name in the coordinator's certificate, whatever address it is reached at. Only its CA issues it, and only to
 /// the coordinator.

@@ -26,6 +26,8 @@ const AGENT_TOML: &str = "settle_time = \"100ms\"\nverify_timeout = \"20s\"\ndis
 pub struct Fleet<'a> {
     sandbox: &'a Sandbox,
     coordinator: Option<Running>,
+    /// More options of the coordinator.
+    more: Vec<String>,
     /// The coordinator's own address.
     address: String,
     /// Where agents dial, and operators call; chosen at the first start.
@@ -46,7 +48,20 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// It does not start.
     pub fn at(sandbox: &'a Sandbox, address: &str) -> Result<Self> {
-        let mut fleet = Self { sandbox, coordinator: None, address: address.to_owned(), ports: None };
+        Self::at_with(sandbox, address, &[])
+    }
+
+    /// Starts a coordinator on free ports, now and whenever it is started again with more options.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn started_with(sandbox: &'a Sandbox, more: &[&str]) -> Result<Self> {
+        Self::at_with(sandbox, "127.0.0.1", more)
+    }
+
+    fn at_with(sandbox: &'a Sandbox, address: &str, more: &[&str]) -> Result<Self> {
+        let more = more.iter().map(ToString::to_string).collect();
+        let mut fleet = Self { sandbox, coordinator: None, more, address: address.to_owned(), ports: None };
         fleet.start_coordinator()?;
         Ok(fleet)
     }
@@ -74,7 +89,7 @@ impl<'a> Fleet<'a> {
         let (agents, operators) = self.ports.clone().unwrap_or_else(|| (free(), free()));
         let mut command = Command::new(built_beside_tests("redeploy-coordinator")?);
         command.arg("--data-dir").arg(self.data_dir()).env("REDEPLOY_TEST_FAULTS", faults);
-        command.args(["--listen", &agents, "--api-listen", &operators]).args(options);
+        command.args(["--listen", &agents, "--api-listen", &operators]).args(&self.more).args(options);
         let mut running = Running::spawn(command)?;
         let said = wait::eventually(wait::PATIENCE, "the coordinator to serve", || {
             // One that is to die may do so before it has said anything.

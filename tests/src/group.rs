@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use redeploy_agent::session::{self, Address, Identity, Means, RunError};
 use redeploy_coordinator::ids::HostId;
 use redeploy_coordinator::moment::Moment;
-use redeploy_coordinator::pki::Authority;
+use redeploy_coordinator::pki::{Authority, HOST_LIFE};
 use redeploy_coordinator::sessions::{
     Event, HostBook, Listening, Said, SessionNumber, Sessions, Settings, listen,
 };
@@ -48,13 +48,21 @@ impl Coordinator {
     /// # Errors
     /// It cannot start.
     pub async fn start(dir: &Path) -> Result<Self> {
-        Self::start_at(dir, "127.0.0.1:0".parse()?).await
+        Self::start_at(dir, "127.0.0.1:0".parse()?, HOST_LIFE).await
     }
 
-    async fn start_at(dir: &Path, address: SocketAddr) -> Result<Self> {
+    /// One whose certificates are good for so long.
+    ///
+    /// # Errors
+    /// It cannot start.
+    pub async fn signing_for(dir: &Path, life: Duration) -> Result<Self> {
+        Self::start_at(dir, "127.0.0.1:0".parse()?, life).await
+    }
+
+    async fn start_at(dir: &Path, address: SocketAddr, life: Duration) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let store = Arc::new(Sqlite::open(&dir.join("store.db")).await?);
-        let authority = Authority::open(&dir.join("pki"), SystemTime::now())?;
+        let authority = Authority::open(&dir.join("pki"), SystemTime::now())?.signing_for(life);
         let settings = Settings { heartbeat: HEARTBEAT, grace: GRACE, ..Settings::default() };
         let book: Arc<dyn HostBook> = Arc::clone(&store) as _;
         let (sessions, events) = Sessions::new(authority, book, settings);
@@ -78,7 +86,7 @@ impl Coordinator {
     /// # Errors
     /// It cannot start.
     pub async fn restart(dir: &Path, address: SocketAddr) -> Result<Self> {
-        Self::start_at(dir, address).await
+        Self::start_at(dir, address, HOST_LIFE).await
     }
 
     /// Where agents dial.
@@ -199,7 +207,16 @@ impl Running {
     /// # Errors
     /// The engine does not answer.
     pub async fn start(data_dir: &Path) -> Result<Self> {
-        let agent = crate::in_process::agent(data_dir, &[]).await?;
+        Self::start_settling(data_dir, Duration::from_millis(100)).await
+    }
+
+    /// Starts one whose containers must run for so long before they count as well.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn start_settling(data_dir: &Path, settle_time: Duration) -> Result<Self> {
+        let mut agent = crate::in_process::agent(data_dir, &[]).await?;
+        agent.config.settle_time = settle_time;
         let means =
             Means { engine: agent.engine, config: agent.config, data: agent.data, faults: agent.faults };
         let stop = CancellationToken::new();

@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod asker;
+pub mod collector;
 pub mod contest;
 mod debian;
 pub mod engine;

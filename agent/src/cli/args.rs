@@ -46,6 +46,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "PATH", value_parser = parsers::socket)]
     pub(crate) docker_socket: Option<String>,
 
+    /// How log lines look: text or json; before REDEPLOY_LOG_FORMAT and the configuration file
+    #[arg(long, global = true, value_name = "FORM", value_parser = ["text", "json"])]
+    pub(crate) log_format: Option<String>,
+
     /// Log more to stderr; twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -95,7 +95,7 @@ impl Room {
         };
         let engine = Arc::new(RealEngine::connect(&config.docker_socket, HostView::detect()).await?);
         let cancel = CancellationToken::new();
-        let progress = screen.start(config.log_level, json);
+        let progress = screen.start(&config, json);
         let listening = match kind {
             Kind::Looks | Kind::Tidies => None,
             Kind::Acts => Some(listen(Manner::GoBack, cancel.clone(), progress.clone())),

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use indicatif::MultiProgress;
+use redeploy_agent::config::LogFormat;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -12,9 +14,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::units::tame;
 
 /// Logs from here on. `screen` is where the live list is drawn.
-pub(crate) fn start(level: LevelFilter, color: bool, screen: MultiProgress) {
-    let lines =
-        tracing_subscriber::fmt::layer().with_ansi(color).with_target(false).with_writer(Above { screen });
+pub(crate) fn start(level: LevelFilter, format: LogFormat, color: bool, screen: MultiProgress) {
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(Above { screen });
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(color).boxed(),
+        LogFormat::Json => lines.with_ansi(false).json().flatten_event(true).boxed(),
+    };
     // Fails only if logging was started before, in the same process.
     let _ = tracing_subscriber::registry().with(lines).with(ours(level)).try_init();
 }

@@ -12,10 +12,12 @@ use redeploy_agent::paths::DataDir;
 use redeploy_agent::saga::Faults;
 use redeploy_agent::session::{self, Means, RunError};
 use redeploy_proto::JoinToken;
+use redeploy_trace::Traces;
 use tokio_util::sync::CancellationToken;
 
 use super::args::JoinArgs;
 use super::engine_room::NotOpened;
+use super::manager::Manager;
 use super::out::say;
 use super::stopping::{Manner, listen};
 use super::{Exit, Screen, wrong};
@@ -44,7 +46,10 @@ pub(super) async fn join(args: &JoinArgs, config: &Config) -> Result<Exit, Exit>
 /// Serves until a signal comes.
 pub(super) async fn run(config: Config, screen: &Screen, faults: Faults) -> Result<Exit, Exit> {
     must_be_root()?;
-    let progress = screen.start(config.log_level, true);
+    let progress = screen.start(&config, true);
+    let traces = config.otlp_endpoint.as_deref();
+    let traces = traces.map(|to| Traces::to(to, "redeploy-agent", env!("CARGO_PKG_VERSION"))).transpose();
+    let traces = traces.map_err(|error| refused(&explain(&error)))?;
     let stop = CancellationToken::new();
     let listening =
         listen(Manner::StopServing, stop.clone(), progress).map_err(|error| refused(&error.to_string()))?;
@@ -52,8 +57,12 @@ pub(super) async fn run(config: Config, screen: &Screen, faults: Faults) -> Resu
     let engine = RealEngine::connect(&config.docker_socket, HostView::detect()).await;
     let engine = engine.map_err(|error: EngineError| refused(&explain(&error)))?;
     let means = Means { engine: Arc::new(engine), config, data, faults };
-    let ended: Result<(), RunError> = Box::pin(session::run(means, stop)).await;
-    drop(listening);
+    let manager = Arc::new(Manager::new(traces));
+    let alive = Manager::keep_alive(stop.clone());
+    let ended: Result<(), RunError> =
+        Box::pin(session::run_watched(means, stop, Arc::clone(&manager) as _)).await;
+    drop((listening, alive));
+    manager.close().await;
     ended.map(|()| Exit::Done).map_err(|error| refused(&explain(&error)))
 }
 

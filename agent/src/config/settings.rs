@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Config;
 use super::value::{Given, duration_toml, size_toml, string_toml};
+use super::{Config, LogFormat};
 use crate::guest_path::GuestPath;
 
 /// A setting with one value.
@@ -35,7 +35,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const SETTINGS: [Setting; 14] = [
+pub(super) const SETTINGS: [Setting; 16] = [
     Setting {
         name: "data_dir",
         read: |config, given| put(&mut config.data_dir, given.path()),
@@ -90,6 +90,21 @@ pub(super) const SETTINGS: [Setting; 14] = [
         name: "log_level",
         read: |config, given| put(&mut config.log_level, given.log_level()),
         show: |config| string_toml(config.log_level.to_string()),
+    },
+    Setting {
+        name: "log_format",
+        read: |config, given| put(&mut config.log_format, given.log_format()),
+        show: |config| {
+            string_toml(match config.log_format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            })
+        },
+    },
+    Setting {
+        name: "otlp_endpoint",
+        read: |config, given| put(&mut config.otlp_endpoint, given.collector()),
+        show: |config| string_toml(config.otlp_endpoint.clone().unwrap_or_default()),
     },
     Setting {
         name: "archive_binds",

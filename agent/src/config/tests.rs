@@ -41,6 +41,8 @@ fn every_setting_can_be_set_in_the_file() {
         disk_headroom = "512MiB"
         capture_rounds_max = 1
         log_level = "debug"
+        log_format = "json"
+        otlp_endpoint = "http://127.0.0.1:4317"
         archive_binds = true
         entries_max = 0
         archive_bytes_max = 5_000
@@ -66,6 +68,8 @@ fn every_setting_can_be_set_in_the_file() {
             disk_headroom_bytes: 512 << 20,
             capture_rounds_max: 1,
             log_level: LevelFilter::DEBUG,
+            log_format: LogFormat::Json,
+            otlp_endpoint: Some("http://127.0.0.1:4317".to_owned()),
             archive_binds: true,
             entries_max: None,
             archive_bytes_max: Some(5_000),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use tracing::level_filters::LevelFilter;
 
+use super::LogFormat;
 use crate::guest_path::GuestPath;
 
 /// A value as somebody wrote it.
@@ -136,6 +137,23 @@ impl Given<'_> {
             "trace" => LevelFilter::TRACE,
             other => return Err(format!("{other:?} is no level; allowed is {ALLOWED}")),
         })
+    }
+
+    pub(super) fn log_format(&self) -> Result<LogFormat, String> {
+        const ALLOWED: &str = "\"text\" or \"json\"";
+        match self.text(ALLOWED)? {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("{other:?} is no form; allowed is {ALLOWED}")),
+        }
+    }
+
+    /// A collector of traces; empty is none.
+    pub(super) fn collector(&self) -> Result<Option<String>, String> {
+        match self.text("\"http://HOST:PORT\", or \"\" for none")? {
+            "" => Ok(None),
+            text => redeploy_trace::address(text).map(Some).map_err(|error| error.to_string()),
+        }
     }
 
     /// A path inside containers, below their root.

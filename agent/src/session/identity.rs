@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -140,8 +141,14 @@ impl Identity {
     /// Is it time for the next certificate? After two thirds of this one's life.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
-        let (from, to) = (self.issued_at.as_second(), self.not_after.as_second());
-        now.as_second() >= from + (to - from) / 3 * 2
+        let (from, to) = (self.issued_at.as_millisecond(), self.not_after.as_millisecond());
+        now.as_millisecond() >= from + (to - from) / 3 * 2
+    }
+
+    /// How long the certificate is good for from now on; nothing if it has ended.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Duration {
+        self.not_after.duration_since(now).try_into().unwrap_or(Duration::ZERO)
     }
 
     /// Certificate and key, as TLS wants them.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use redeploy_proto::RedeployId;
+use redeploy_proto::{RedeployId, TraceParent};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, DurableError};
@@ -34,6 +34,9 @@ pub struct Note {
     pub kind: SagaKind,
     /// When it came.
     pub accepted_at: Timestamp,
+    /// Where it hangs in the trace of its deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// Why nothing was done; empty: that did not happen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
@@ -62,7 +65,14 @@ impl Note {
     pub fn new(node_id: u32, generation: u64, container: &str, kind: SagaKind) -> Self {
         let container = container.to_owned();
         let accepted_at = Timestamp::now();
-        Self { version: VERSION, node_id, generation, container, kind, accepted_at, refusals: Vec::new() }
+        let (trace, refusals) = (None, Vec::new());
+        Self { version: VERSION, node_id, generation, container, kind, accepted_at, trace, refusals }
+    }
+
+    /// The same, as part of a trace. What is no trace context is none.
+    #[must_use]
+    pub fn traced(self, traceparent: &str) -> Self {
+        Self { trace: traceparent.parse().ok(), ..self }
     }
 
     /// The note in a redeploy's directory. One that cannot be read is none: then the redeploy counts as ordered here.

@@ -38,18 +38,19 @@ pub(super) fn redeploy(order: v1::RedeployOrder, config: &Config) -> Result<Orde
         options,
         login,
         deadline_ms,
-        ..
+        traceparent,
     } = order;
     Ok(Order {
         id: redeploy_id.parse()?,
-        note: Note::new(node_id, generation, &container, SagaKind::Redeploy),
+        note: Note::new(node_id, generation, &container, SagaKind::Redeploy).traced(&traceparent),
         deadline: deadline(deadline_ms),
         task: redeploy_task(container, image, options.unwrap_or_default(), login, config),
     })
 }
 
 pub(super) fn revert(order: v1::RevertOrder, config: &Config) -> Result<Order, InvalidRedeployId> {
-    let v1::RevertOrder { redeploy_id, node_id, generation, container, options, deadline_ms, .. } = order;
+    let v1::RevertOrder { redeploy_id, node_id, generation, container, options, deadline_ms, traceparent } =
+        order;
     let options = options.unwrap_or_default();
     let volumes = match options.volumes() {
         v1::VolumeData::Unspecified | v1::VolumeData::Keep => VolumeData::Keep,
@@ -61,7 +62,7 @@ pub(super) fn revert(order: v1::RevertOrder, config: &Config) -> Result<Order, I
     });
     Ok(Order {
         id: redeploy_id.parse()?,
-        note: Note::new(node_id, generation, &container, SagaKind::Revert),
+        note: Note::new(node_id, generation, &container, SagaKind::Revert).traced(&traceparent),
         deadline: deadline(deadline_ms),
         task,
     })

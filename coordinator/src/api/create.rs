@@ -46,7 +46,7 @@ impl Api {
     ) -> Result<v1::Deployment, Refusal> {
         let target = request.target.clone().unwrap_or_default();
         let aim = self.aim(caller, &target).await?;
-        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
+        let key = self.idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
         if let Some(made) = self.made_before(key.as_ref()).await? {
             return Ok(made);
         }
@@ -98,7 +98,7 @@ impl Api {
     ) -> Result<v1::Deployment, Refusal> {
         let target = v1::Target { node_id: request.node_id, ..v1::Target::default() };
         let aim = self.aim(caller, &target).await?;
-        let key = idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
+        let key = self.idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
         if let Some(made) = self.made_before(key.as_ref()).await? {
             return Ok(made);
         }
@@ -157,9 +157,23 @@ impl Api {
         self.show(&made).await
     }
 
+    /// The request may hold a password: its digest is made with our key, so that nobody can try passwords on it.
+    fn idempotency(
+        &self,
+        caller: &Caller,
+        key: &str,
+        request: &[u8],
+    ) -> Result<Option<Idempotency>, Refusal> {
+        if key.len() > TEXT_MAX {
+            return Err(Refusal::Invalid(format!("an idempotency key has at most {TEXT_MAX} characters")));
+        }
+        let (by, request) = (caller.name.clone(), self.sealer.digest(request));
+        Ok((!key.is_empty()).then(|| Idempotency { by, key: key.to_owned(), request }))
+    }
+
     async fn made_before(&self, key: Option<&Idempotency>) -> Result<Option<v1::Deployment>, Refusal> {
         let Some(key) = key else { return Ok(None) };
-        match self.store.made_with(key).await? {
+        match self.store.made_with(key, Moment::now()).await? {
             None => Ok(None),
             Some((id, request)) if request == key.request => {
                 let made = crate::store::Ledger::load_one(&self.store, id).await?;
@@ -205,14 +219,6 @@ fn one_node(caller: &Caller, target: &v1::Target, nodes: Vec<NodeRow>) -> Result
     }
     caller.may_deploy(&env)?;
     Ok(Aim { env, group, nodes: vec![node] })
-}
-
-fn idempotency(caller: &Caller, key: &str, request: &[u8]) -> Result<Option<Idempotency>, Refusal> {
-    if key.len() > TEXT_MAX {
-        return Err(Refusal::Invalid(format!("an idempotency key has at most {TEXT_MAX} characters")));
-    }
-    let request = ring::digest::digest(&ring::digest::SHA256, request).as_ref().to_vec();
-    Ok((!key.is_empty()).then(|| Idempotency { by: caller.name.clone(), key: key.to_owned(), request }))
 }
 
 /// A registry login, if one is given.

@@ -6,7 +6,7 @@ use redeploy_proto::v1;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::{Api, Caller, Refusal, names};
+use super::{Api, Caller, Refusal, WELCOME_AGAIN, names};
 use crate::store::EventRow;
 
 /// Events in one list, unless asked otherwise, and at most.
@@ -74,6 +74,7 @@ fn event(row: EventRow) -> v1::Event {
 /// Sends every event after a number, and new ones as they happen.
 pub(super) async fn follow(
     api: Arc<Api>,
+    caller: Caller,
     asked: v1::WatchEventsRequest,
     sender: mpsc::Sender<Result<v1::Event, Status>>,
 ) {
@@ -81,6 +82,9 @@ pub(super) async fn follow(
     let mut after = asked.after_seq;
     loop {
         changes.mark_unchanged();
+        if let Err(refusal) = api.stays(&caller).await {
+            return drop(sender.send(Err(refusal.into())).await);
+        }
         let rows = match api.store.events(after, &asked.env, &asked.deployment_id, EVENTS_MAX).await {
             Ok(rows) => rows,
             Err(error) => return drop(sender.send(Err(Refusal::from(error).into())).await),
@@ -98,6 +102,7 @@ pub(super) async fn follow(
         tokio::select! {
             () = sender.closed() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WELCOME_AGAIN) => {}
         }
     }
 }

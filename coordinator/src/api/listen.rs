@@ -10,15 +10,22 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
 
-use super::Api;
 use super::health::Health;
 use super::web::{self, Unservable};
+use super::{Api, called};
 use crate::door::{Door, Limits};
 use crate::pki::{Authority, PkiError, api_server_config};
 
-const LIMITS: Limits =
-    Limits { patience: Duration::from_secs(10), connections_max: 1000, handshakes_max: 64 };
+/// One address may be a proxy with everybody behind it, and still leaves room for others.
+const LIMITS: Limits = Limits {
+    patience: Duration::from_secs(10),
+    connections_max: 1000,
+    connections_each: 500,
+    handshakes_max: 64,
+    strangers: None,
+};
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAMS_MAX: u32 = 64;
@@ -84,6 +91,7 @@ pub fn listen(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .layer(MapRequestLayer::new(called::note))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::spawn(health.keep(api, stop.clone()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use prost::Message;
-use redeploy_proto::v1;
+use redeploy_proto::{TraceParent, v1};
 use tokio::time::{Instant, timeout_at};
 
 use super::create::{login, wanted};
@@ -109,6 +109,8 @@ impl Api {
             Image { reference: part.image.clone(), digest: digest.to_owned(), login: plan.login.clone() };
         let order = Order {
             id: question.id,
+            // Nobody looks for the trace of a deployment that is not made.
+            trace: TraceParent::of_deployment(plan.deployment.id.uuid()).of_order(question.id.uuid()),
             node: part.node,
             container: part.container.clone(),
             kind: OrderKind::Preflight { image, options: plan.deployment.terms.options.clone() },

@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tonic::Status;
 
+use crate::bucket::{self, Wait};
 use crate::driver;
 use crate::store::{SealError, StoreError};
 
@@ -29,6 +31,9 @@ pub enum Refusal {
     /// Not in this state; the text says what is possible.
     #[error("{0}")]
     State(String),
+    /// Too many calls: not carried out, and not written down either.
+    #[error("too many calls: try again in {} ms", .0.as_millis())]
+    Slow(Duration),
     /// Our own trouble: try again later.
     #[error("the coordinator cannot do it now: try again later, and look into its log")]
     Trouble(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -61,6 +66,12 @@ impl From<SealError> for Refusal {
     }
 }
 
+impl From<Wait> for Refusal {
+    fn from(Wait(wait): Wait) -> Self {
+        Self::Slow(wait)
+    }
+}
+
 impl From<driver::Refused> for Refusal {
     fn from(refused: driver::Refused) -> Self {
         match refused {
@@ -81,6 +92,7 @@ impl From<Refusal> for Status {
             Refusal::Missing(_) => Self::not_found(text),
             Refusal::Taken(_) => Self::already_exists(text),
             Refusal::State(_) => Self::failed_precondition(text),
+            Refusal::Slow(wait) => bucket::exhausted("too many calls", Wait(wait)),
             Refusal::Trouble(source) => {
                 tracing::error!(error = source.as_ref() as &dyn std::error::Error, "a request failed");
                 Self::unavailable(text)

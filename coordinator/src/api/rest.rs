@@ -32,7 +32,7 @@ use serde_json::Value;
 use tonic::client::Grpc;
 
 use super::problem::Problem;
-use super::{Api, Caller, Operator, auth};
+use super::{Api, Caller, Operator, auth, called};
 use crate::json;
 use raw::Raw;
 use routes::{BASE, ROUTES, Route};
@@ -101,7 +101,7 @@ impl Rest {
     async fn attempt(&self, bound: &Bound, path: Params, request: Request) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
         // Before anything of the request is read: strangers get nothing but that.
-        let caller = authenticate(&self.api, &parts).await?;
+        let caller = authenticate(&self.api, &parts, called::word_of(bound.route.rpc)).await?;
         let path = path.map_err(|_| Problem::no_route(parts.uri.path()))?;
         let input = input::gather(bound.route, &bound.method.input(), &path, &parts, body).await?;
         let mut call = tonic::Request::new(input.encode_to_vec());
@@ -125,10 +125,10 @@ impl Rest {
 }
 
 /// Who calls: the same for every route, and the same as for gRPC.
-pub(super) async fn authenticate(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
+pub(super) async fn authenticate(api: &Api, parts: &Parts, what: &str) -> Result<Caller, Problem> {
     let header = parts.headers.get(http::header::AUTHORIZATION).and_then(|header| header.to_str().ok());
     let address = auth::address(&parts.extensions);
-    Ok(api.authenticate(header, address).await.map_err(tonic::Status::from)?)
+    Ok(api.authenticate(header, address, what).await.map_err(tonic::Status::from)?)
 }
 
 fn json_type() -> [(http::HeaderName, &'static str); 1] {

@@ -11,7 +11,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Api, Caller, Refusal, auth, events, tokens};
+use super::called::Called;
+use super::{Api, Caller, Refusal, WELCOME_AGAIN, auth, events, tokens};
 use crate::deployment::{Command, Deployment};
 use crate::store::Ledger;
 
@@ -32,7 +33,8 @@ impl Operator {
             return Ok(caller.clone());
         }
         let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        Ok(self.0.authenticate(header, auth::address(request.extensions())).await?)
+        let what = request.extensions().get::<Called>().map_or("call", Called::word);
+        Ok(self.0.authenticate(header, auth::address(request.extensions()), what).await?)
     }
 
     async fn command(
@@ -179,9 +181,10 @@ impl OperatorService for Operator {
 
     async fn revoke_host(&self, request: Request<v1::RevokeHostRequest>) -> Answer<v1::Host> {
         let caller = self.caller(&request).await?;
-        let host = &request.get_ref().host;
+        let v1::RevokeHostRequest { host, comment } = request.get_ref();
         let done = self.0.revoke_host(&caller, host).await;
-        answer(self.0.audited(&caller, "revoke host", host, done).await)
+        let target = format!("{host} {comment}");
+        answer(self.0.audited(&caller, "revoke host", target.trim(), done).await)
     }
 
     async fn list_events(&self, request: Request<v1::ListEventsRequest>) -> Answer<v1::ListEventsResponse> {
@@ -198,7 +201,7 @@ impl OperatorService for Operator {
         let caller = self.caller(&request).await?;
         let asked = self.0.events_asked(&caller, request.get_ref()).await?;
         let (sender, receiver) = mpsc::channel(UPDATES);
-        tokio::spawn(events::follow(self.0.clone(), asked, sender));
+        tokio::spawn(events::follow(self.0.clone(), caller, asked, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -272,6 +275,9 @@ async fn watch(
     let mut shown: Option<Vec<u8>> = None;
     loop {
         changes.mark_unchanged();
+        if let Err(refusal) = api.stays(&caller).await {
+            return drop(sender.send(Err(refusal.into())).await);
+        }
         let is_over = match id.parse() {
             Ok(id) => api.store.load_one(id).await.map(|found| found.is_none_or(|found| is_final(&found))),
             Err(_) => Ok(true),
@@ -294,6 +300,7 @@ async fn watch(
         tokio::select! {
             () = sender.closed() => return,
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WELCOME_AGAIN) => {}
         }
     }
 }

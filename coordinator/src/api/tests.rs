@@ -13,7 +13,8 @@ use prost::Message;
 use redeploy_proto::{RedeployId, v1};
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, Caller, Hosts, Refusal};
+use super::{Api, Caller, Gate, Hosts, Refusal};
+use crate::bucket::Rate;
 use crate::deployment::Command;
 use crate::driver::{self, Core, Link, Order, SessionId};
 use crate::ids::{EnvName, HostId};
@@ -79,14 +80,16 @@ async fn room() -> Room {
     let core = Core::load(Arc::new(store.clone()), Arc::new(Nobody), Moment::now()).await.unwrap();
     tokio::spawn(driver::run(core, inputs, views.clone(), stop.clone()));
     let sealer = Arc::new(Sealer::from_file(&dir.path().join("seal.key")).unwrap());
-    let api = Api { store, driver: handle, views, sealer, hosts: Arc::new(Nobody), grace: Span::seconds(30) };
+    let gate = Gate::new(Rate { per_second: 100, burst: 500 });
+    let api =
+        Api { store, driver: handle, views, sealer, hosts: Arc::new(Nobody), grace: Span::seconds(30), gate };
     Room { api: Arc::new(api), stop, _dir: dir }
 }
 
 impl Room {
     async fn caller(&self, role: Role, envs: &[&str]) -> Caller {
         let header = format!("Bearer {}", self.token(role, envs).await);
-        self.api.authenticate(Some(&header), "here".into()).await.unwrap()
+        self.api.authenticate(Some(&header), "here".into(), "test").await.unwrap()
     }
 
     async fn token(&self, role: Role, envs: &[&str]) -> String {
@@ -142,7 +145,7 @@ async fn a_deployment_is_made_of_the_groups_nodes_and_each_keeps_its_repository(
 async fn what_a_token_does_not_allow_is_refused() {
     let room = room().await;
     for header in [None, Some("Bearer nonsense"), Some("nonsense")] {
-        assert!(matches!(room.api.authenticate(header, String::new()).await, Err(Refusal::Unknown)));
+        assert!(matches!(room.api.authenticate(header, String::new(), "test").await, Err(Refusal::Unknown)));
     }
     let request = deploy("shop", "cp", "2");
     for (role, envs) in [(Role::Viewer, &["shop"][..]), (Role::Deployer, &["stage"][..])] {

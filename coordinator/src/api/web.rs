@@ -82,7 +82,7 @@ async fn is_ready(api: Arc<Api>) -> Response {
 async fn metrics_of(api: Arc<Api>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let text = async {
-        let caller = rest::authenticate(&api, &parts).await?;
+        let caller = rest::authenticate(&api, &parts, "metrics").await?;
         api.metrics(&caller).await.map_err(|refusal| Problem::from(Status::from(refusal)))
     };
     match text.await {

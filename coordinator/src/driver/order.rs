@@ -1,6 +1,6 @@
 //! An order as an agent gets it.
 
-use redeploy_proto::RedeployId;
+use redeploy_proto::{RedeployId, TraceParent};
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::{Deployment, Errand, ErrandKind, NodePart, Options};
@@ -27,6 +27,8 @@ impl std::fmt::Debug for Login {
 pub struct Order {
     /// Chosen once.
     pub id: RedeployId,
+    /// Where it hangs in the trace of its deployment.
+    pub trace: TraceParent,
     /// For this node.
     pub node: NodeId,
     /// Its container's name.
@@ -101,5 +103,6 @@ pub(super) fn order(
     };
     // 0 would mean none.
     let deadline = now.until(deployment.deadline).max(Span::seconds(1));
-    Order { id: errand.id, node: part.node, container: part.container.clone(), kind, deadline }
+    let trace = TraceParent::of_deployment(deployment.id.uuid()).of_order(errand.id.uuid());
+    Order { id: errand.id, trace, node: part.node, container: part.container.clone(), kind, deadline }
 }

@@ -12,7 +12,7 @@ use crate::store::Seen;
 /// An order as its agent gets it.
 #[must_use]
 pub fn message(order: Order) -> Message {
-    let (redeploy_id, node_id) = (order.id.to_string(), order.node.0);
+    let (redeploy_id, node_id, traceparent) = (order.id.to_string(), order.node.0, order.trace.to_string());
     let (container, deadline_ms) = (order.container, u64::from(order.deadline.0));
     match order.kind {
         OrderKind::Preflight { image, options } => Message::Preflight(v1::PreflightOrder {
@@ -33,7 +33,7 @@ pub fn message(order: Order) -> Message {
             options: Some(redeploy_options(&options)),
             login: login(image),
             deadline_ms,
-            traceparent: String::new(),
+            traceparent,
         }),
         OrderKind::Revert { generation, options } => Message::Revert(v1::RevertOrder {
             redeploy_id,
@@ -42,7 +42,7 @@ pub fn message(order: Order) -> Message {
             container,
             options: Some(revert_options(&options)),
             deadline_ms,
-            traceparent: String::new(),
+            traceparent,
         }),
         OrderKind::Cancel => Message::Cancel(v1::CancelOrder { redeploy_id }),
     }
@@ -116,7 +116,7 @@ pub fn seen(facts: &v1::ContainerFacts) -> Seen {
 
 #[cfg(test)]
 mod tests {
-    use redeploy_proto::RedeployId;
+    use redeploy_proto::{RedeployId, TraceParent};
 
     use super::*;
     use crate::driver::Login;
@@ -131,11 +131,13 @@ mod tests {
         let options = Options { skip_reinstall: true, probe: "tcp://:80".into(), ..Options::default() };
         let kind = OrderKind::Redeploy { generation: 7, image, options };
         let deadline = Span::seconds(9);
-        let order = Order { id, node: NodeId(3), container: "c".into(), kind, deadline };
+        let trace = TraceParent::of_deployment(id.uuid());
+        let order = Order { id, trace, node: NodeId(3), container: "c".into(), kind, deadline };
         assert!(!format!("{order:?}").contains("pa55word"));
         let Message::Redeploy(sent) = message(order) else { panic!("another order") };
         assert_eq!((sent.redeploy_id, sent.node_id, sent.generation), (id.to_string(), 3, 7));
         assert_eq!((sent.container.as_str(), sent.deadline_ms), ("c", 9000));
+        assert_eq!(sent.traceparent, trace.to_string());
         assert_eq!(sent.image.unwrap().digest, "sha256:ab");
         assert_eq!(sent.login.unwrap().password, "pa55word");
         let options = sent.options.unwrap();

@@ -25,8 +25,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How long the authority itself is good for.
 const CA_LIFE: Duration = Duration::from_secs(20 * 365 * 86_400);
 
-/// How long a host's certificate is good for; its agent renews it after two thirds.
-const HOST_LIFE: Duration = Duration::from_secs(90 * 86_400);
+/// How long a host's certificate is good for, unless set otherwise; its agent renews it after two thirds.
+pub const HOST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// Clocks differ.
 const BACKDATE: Duration = DAY;
@@ -40,6 +40,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     not_after: SystemTime,
+    host_life: Duration,
 }
 
 /// The authority cannot be had, or does not sign.
@@ -71,6 +72,17 @@ pub enum PkiError {
         /// Where the key should be.
         path: PathBuf,
     },
+    /// The authority's own time is over, and with it that of everything it signed.
+    #[error(
+        "the certificate authority {path} ended at {ended}: if this machine's clock is right, remove ca.key and ca.crt and join every host again",
+        path = path.display(), ended = humantime::format_rfc3339_seconds(*ended)
+    )]
+    Over {
+        /// Its certificate.
+        path: PathBuf,
+        /// When.
+        ended: SystemTime,
+    },
     /// A file cannot be written.
     #[error(transparent)]
     Durable(#[from] DurableError),
@@ -97,7 +109,13 @@ impl Authority {
         let (key_path, certificate_path) = (dir.join("ca.key"), dir.join("ca.crt"));
         let key = read(&key_path)?;
         match (key, read(&certificate_path)?) {
-            (Some(key), Some(certificate)) => Self::parse(&key_path, &key, &certificate_path, &certificate),
+            (Some(key), Some(certificate)) => {
+                let authority = Self::parse(&key_path, &key, &certificate_path, &certificate)?;
+                if authority.not_after <= now {
+                    return Err(PkiError::Over { path: certificate_path, ended: authority.not_after });
+                }
+                Ok(authority)
+            }
             (None, Some(_)) => Err(PkiError::KeyMissing { path: key_path }),
             (_, None) => Self::make(&key_path, &certificate_path, now),
         }
@@ -116,7 +134,12 @@ impl Authority {
         durable::write(key_path, key.serialize_pem().as_bytes())?;
         durable::write(certificate_path, certificate.pem().as_bytes())?;
         let certificate = certificate.der().clone();
-        Ok(Self { issuer: Issuer::new(params, key), certificate, not_after: now + CA_LIFE })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+            not_after: now + CA_LIFE,
+            host_life: HOST_LIFE,
+        })
     }
 
     fn parse(key_path: &Path, key: &str, certificate_path: &Path, pem: &str) -> Result<Self, PkiError> {
@@ -131,13 +154,31 @@ impl Authority {
             return Err(bad("it does not belong to ca.key".to_owned()));
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| bad(error.to_string()))?;
-        Ok(Self { issuer, certificate, not_after })
+        Ok(Self { issuer, certificate, not_after, host_life: HOST_LIFE })
     }
 
     /// The authority's certificate.
     #[must_use]
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// When the authority ends.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+
+    /// How long a host's certificate is good for.
+    #[must_use]
+    pub fn host_life(&self) -> Duration {
+        self.host_life
+    }
+
+    /// The same authority, which from now on signs for so long.
+    #[must_use]
+    pub fn signing_for(self, host_life: Duration) -> Self {
+        Self { host_life, ..self }
     }
 
     /// A fresh join token; what is kept of it is [`sha256`] of its secret.
@@ -151,7 +192,7 @@ impl Authority {
     /// When a host's certificate ends that is issued now.
     #[must_use]
     pub fn host_not_after(&self, now: SystemTime) -> SystemTime {
-        self.not_after.min(now + HOST_LIFE)
+        self.not_after.min(now + self.host_life)
     }
 
     /// Signs a host's key, answers X.509 in DER. Names, uses and life are ours; of the request only the public key is taken.

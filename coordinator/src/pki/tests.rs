@@ -104,3 +104,22 @@ fn a_certificate_without_a_host_names_nobody() {
     assert!(peer_of(&own).is_err());
     assert!(peer_of(&CertificateDer::from(vec![1, 2, 3])).is_err());
 }
+
+#[test]
+fn an_authority_whose_time_is_over_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = open(dir.path()).unwrap().not_after();
+    assert!(Authority::open(dir.path(), ends - Duration::from_secs(1)).is_ok());
+    let error = Authority::open(dir.path(), ends).unwrap_err().to_string();
+    assert!(error.contains("ended at") && error.contains("join every host again"), "{error}");
+}
+
+#[test]
+fn no_certificate_outlives_its_authority() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path()).unwrap().signing_for(Duration::from_secs(10 * 86_400));
+    let late = authority.not_after() - Duration::from_secs(60);
+    assert_eq!(authority.host_not_after(late), authority.not_after());
+    let now = SystemTime::now();
+    assert_eq!(authority.host_not_after(now), now + Duration::from_secs(10 * 86_400));
+}

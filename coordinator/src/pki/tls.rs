@@ -12,6 +12,7 @@ use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::authority::{Authority, PkiError};
+use super::telling::Telling;
 
 /// TLS settings of the agents' port, with a certificate made for this process.
 ///
@@ -24,7 +25,7 @@ pub fn server_config(authority: &Authority, now: SystemTime) -> Result<ServerCon
         .allow_unauthenticated()
         .build()
         .map_err(|error| made(&error))?;
-    with(authority, verifier, &[b"h2"], now)
+    with(authority, Arc::new(Telling::new(verifier)), &[b"h2"], now)
 }
 
 /// TLS settings of the operators' port, with a certificate made for this process.

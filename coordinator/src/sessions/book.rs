@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::ids::HostId;
 use crate::moment::Moment;
-use crate::store::{HostRow, Sqlite, StoreError, Used};
+use crate::store::{AuditRow, HostRow, Sqlite, StoreError, Used};
 
 /// A host that wants to join.
 #[derive(Debug, Clone)]
@@ -56,6 +56,9 @@ pub trait HostBook: Send + Sync {
 
     /// Its certificate was renewed.
     async fn renewed(&self, host: &HostId, certificate_ends: Moment) -> Result<(), StoreError>;
+
+    /// A line for the audit log.
+    async fn note(&self, row: &AuditRow) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -91,5 +94,9 @@ impl HostBook for Sqlite {
 
     async fn renewed(&self, host: &HostId, certificate_ends: Moment) -> Result<(), StoreError> {
         self.host_renewed(host, certificate_ends).await
+    }
+
+    async fn note(&self, row: &AuditRow) -> Result<(), StoreError> {
+        self.audit(row).await
     }
 }

@@ -61,7 +61,10 @@ pub fn listen(sessions: &Sessions, listener: TcpListener) -> Result<Listening, L
     let limits = Limits {
         patience: shared.settings.patience,
         connections_max: shared.settings.connections_max,
+        // Many hosts may share an address.
+        connections_each: shared.settings.connections_max,
         handshakes_max: shared.settings.handshakes_max,
+        strangers: Some(shared.settings.strangers),
     };
     let (door, incoming) = Door::new(config, limits, stop.clone());
     let server = tonic::transport::Server::builder()

@@ -4,15 +4,17 @@
 //! never pass anything on after the session was ended.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use redeploy_proto::v1::AgentMessage;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::event::{Event, Said, SessionNumber, said};
 use super::registry::Ending;
 use super::{Shared, stream};
+use crate::bucket::{Bucket, Wait};
 use crate::ids::HostId;
 
 pub(super) struct Reader {
@@ -42,7 +44,8 @@ impl Reader {
     /// Until it ends; why it ended.
     async fn read(&mut self) -> Status {
         let settings = &self.shared.settings;
-        let (grace, inventory_max) = (settings.grace, settings.inventory_max);
+        let (grace, inventory_max, pace) = (settings.grace, settings.inventory_max, settings.words);
+        let mut bucket = Bucket::new(Instant::now());
         loop {
             let message = tokio::select! {
                 biased;
@@ -55,6 +58,14 @@ impl Reader {
                 Ok(Ok(None)) => return Status::cancelled("the agent ended it"),
                 Ok(Ok(Some(message))) => message,
             };
+            if let Err(Wait(wait)) = bucket.take(pace, Instant::now()) {
+                // What it says next waits in the network, and then in the agent.
+                tokio::select! {
+                    biased;
+                    why = stream::ended(&mut self.ending) => return why,
+                    () = sleep(wait) => {}
+                }
+            }
             match said(message, inventory_max) {
                 Ok(said) => {
                     if !self.pass(said).await {

@@ -66,7 +66,9 @@ impl Registry {
         let number = SessionNumber(inner.count);
         let entry = Entry { number, orders, ending: end };
         if let Some(before) = inner.entries.insert(host.clone(), entry) {
-            tracing::info!(%host, session = before.number.0, by = number.0, "a newer session takes over");
+            let is_alive = !before.orders.is_closed();
+            // Often the same agent, back before its old connection was missed; again and again, a second one.
+            tracing::warn!(%host, session = before.number.0, by = number.0, is_alive, "a newer session takes over");
             before.end(Status::aborted("a newer session of this host has taken over"));
         }
         Registered { number, orders: receiver, ending }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::Stream;
@@ -20,6 +21,7 @@ use super::event::{Event, hello};
 use super::reader::Reader;
 use super::registry::Registered;
 use super::{Shared, enrol, stream};
+use crate::bucket;
 use crate::door::Caller;
 use crate::ids::HostId;
 use crate::moment::Moment;
@@ -47,8 +49,13 @@ impl AgentService for Agents {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
-        let host = self.host(&request).await?;
-        enrol::renew(&self.shared, &host, request.into_inner()).await.map(Response::new)
+        let caller = caller(&request);
+        let done = match self.host(&request).await {
+            Ok(host) => enrol::renew(&self.shared, &host, request.into_inner()).await,
+            Err(refused) => Err(refused),
+        };
+        enrol::note_renewal(&self.shared, &caller, &done).await?;
+        done.map(Response::new)
     }
 
     type SessionStream = Down;
@@ -89,6 +96,11 @@ impl Agents {
         let peer = caller(request).peer;
         let peer =
             peer.ok_or_else(|| Status::unauthenticated("this call needs a certificate: join first"))?;
+        // Before the store is asked, so that a host that dials in a loop costs next to nothing.
+        if let Err(wait) = self.shared.hellos.take(peer.host.clone(), Instant::now()) {
+            tracing::debug!(host = %peer.host, "it calls too often");
+            return Err(bucket::exhausted("this host calls too often", wait));
+        }
         self.check(&peer.host).await?;
         Ok(peer.host)
     }

@@ -1,6 +1,10 @@
 //! Opens the database, or says what is wrong with it and what to do.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -16,6 +20,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 /// How long a statement waits for another one's lock.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How long the scrubbing of the log waits for others; it is tried again.
+const SCRUB_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -24,6 +31,10 @@ const READERS: u32 = 4;
 pub struct Sqlite {
     pub(super) writer: SqlitePool,
     pub(super) reader: SqlitePool,
+    /// Waits for nobody.
+    scrubber: SqlitePool,
+    /// A login was deleted, and older pages of it may be in the write-ahead log.
+    pub(super) wiped: Arc<AtomicBool>,
 }
 
 /// The store cannot be used. Nothing was changed in it.
@@ -85,6 +96,7 @@ impl Sqlite {
     /// [`OpenError`]
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Open { path: path.to_owned(), source };
+        make_private(path).map_err(|error| refused(error.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -98,9 +110,31 @@ impl Sqlite {
         let writer = writer.map_err(|error| damaged_or(path, error, refused))?;
         inspect(path, &writer).await?;
         MIGRATOR.run(&writer).await.map_err(|error| migration(path, error))?;
+        let scrubber = options.clone().busy_timeout(SCRUB_PATIENCE);
+        let scrubber = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(scrubber);
         let reader = options.pragma("query_only", "ON");
         let reader = SqlitePoolOptions::new().max_connections(READERS).connect_with(reader).await;
-        Ok(Self { writer, reader: reader.map_err(refused)? })
+        // What a killed process deleted may be in the log that it left.
+        let wiped = Arc::new(AtomicBool::new(true));
+        Ok(Self { writer, reader: reader.map_err(refused)?, scrubber, wiped })
+    }
+
+    /// Empties the write-ahead log if deleted logins may be in it. `false`: somebody reads or writes just now; try
+    /// again later.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn scrub(&self) -> Result<bool, StoreError> {
+        if !self.wiped.swap(false, Ordering::AcqRel) {
+            return Ok(true);
+        }
+        let done: sqlx::Result<(i64, i64, i64)> =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.scrubber).await;
+        let is_done = matches!(done, Ok((0, ..)));
+        if !is_done {
+            self.wiped.store(true, Ordering::Release);
+        }
+        done.map(|_| is_done).map_err(failed("empty its write-ahead log"))
     }
 
     /// Opens the store at `path` beside the coordinator that may be using it: only if it has the schema of this
@@ -132,8 +166,19 @@ impl Sqlite {
 
     /// Waits for what is under way and closes the files.
     pub async fn close(&self) {
+        self.scrubber.close().await;
         self.reader.close().await;
+        // The last one empties the log and removes it.
         self.writer.close().await;
+    }
+}
+
+/// SQLite would make it readable for everybody. Its log and its index get the same rights.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 

@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use super::{Idempotency, Sqlite, StoreError, failed};
 use crate::deployment::Deployment;
 use crate::ids::{DeploymentId, EnvName, GroupName, NodeId};
+use crate::moment::{Moment, Span};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -81,6 +82,21 @@ pub struct DeploymentFilter {
     pub limit: u32,
 }
 
+/// How long an idempotency key answers the same deployment.
+pub const KEY_LIFE: Span = Span::minutes(24 * 60);
+
+/// Keys of deployments that were made then or before are over.
+pub(super) fn key_expiry(now: Moment) -> i64 {
+    now.0.saturating_sub(i64::from(KEY_LIFE.0))
+}
+
+/// Characters of each part of a line in the audit log.
+pub const AUDIT_CHARS_MAX: usize = 512;
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(AUDIT_CHARS_MAX).collect()
+}
+
 impl Sqlite {
     /// Deployments with their nodes, newest first.
     ///
@@ -147,16 +163,22 @@ impl Sqlite {
         Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// The deployment an idempotency key made, with the digest of the request it was made with.
+    /// The deployment an idempotency key made within [`KEY_LIFE`], with the digest of the request it was made with.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn made_with(&self, key: &Idempotency) -> Result<Option<(DeploymentId, Vec<u8>)>, StoreError> {
+    pub async fn made_with(
+        &self,
+        key: &Idempotency,
+        now: Moment,
+    ) -> Result<Option<(DeploymentId, Vec<u8>)>, StoreError> {
         let row: Option<(String, Vec<u8>)> = sqlx::query_as(
-            "SELECT deployment_id, idem_request FROM deployments WHERE idem_by = $1 AND idem_key = $2",
+            "SELECT deployment_id, idem_request FROM deployments WHERE idem_by = $1 AND idem_key = $2 \
+             AND created_at > $3",
         )
         .bind(&key.by)
         .bind(&key.key)
+        .bind(key_expiry(now))
         .fetch_optional(&self.reader)
         .await
         .map_err(failed("look an idempotency key up"))?;
@@ -254,20 +276,21 @@ impl Sqlite {
         Ok(rows)
     }
 
-    /// Writes a line into the audit log.
+    /// Writes a line into the audit log. What strangers chose in it is cut to one line of [`AUDIT_CHARS_MAX`].
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn audit(&self, row: &AuditRow) -> Result<(), StoreError> {
+        let (who, target, result) = (one_line(&row.who), one_line(&row.target), one_line(&row.result));
         sqlx::query(
             "INSERT INTO audit (at, who, what, target, address, result) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(row.at)
-        .bind(&row.who)
+        .bind(who)
         .bind(&row.what)
-        .bind(&row.target)
+        .bind(target)
         .bind(&row.address)
-        .bind(&row.result)
+        .bind(result)
         .execute(&self.writer)
         .await
         .map_err(failed("write the audit log"))?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::durable::{self, DurableError};
@@ -14,6 +15,7 @@ const KEY_LEN: usize = 32;
 /// Seals and opens, with the key of one file.
 pub struct Sealer {
     key: LessSafeKey,
+    digests: hmac::Key,
     random: SystemRandom,
 }
 
@@ -68,7 +70,16 @@ impl Sealer {
         };
         let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes);
         let key = key.map_err(|_| SealError::Length { path: path.to_owned() })?;
-        Ok(Self { key: LessSafeKey::new(key), random })
+        // A key of its own for each use.
+        let digests = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"digests");
+        let digests = hmac::Key::new(hmac::HMAC_SHA256, digests.as_ref());
+        Ok(Self { key: LessSafeKey::new(key), digests, random })
+    }
+
+    /// A digest by which a text is known again, and which tells nobody without the key anything about it.
+    #[must_use]
+    pub fn digest(&self, text: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.digests, text).as_ref().to_vec()
     }
 
     /// Seals a text for one deployment: a nonce, then what ChaCha20-Poly1305 makes of it.

@@ -289,3 +289,44 @@ async fn a_damaged_a_foreign_and_a_newer_store_are_refused_with_what_to_do() {
     let nowhere = Sqlite::open(&dir.path().join("no/such/store.db")).await.unwrap_err();
     assert!(nowhere.to_string().contains("check that"), "{nowhere}");
 }
+
+#[tokio::test]
+async fn an_idempotency_key_is_over_after_a_day_and_may_then_be_used_again() {
+    let (store, _dir) = store().await;
+    let key = Idempotency { by: "ann".into(), key: "k1".into(), request: vec![1] };
+    let with_key = |at: Moment| {
+        let mut life = deployment(Phase::Done);
+        life.created_at = at;
+        let mut batch = batch(&life, true);
+        batch.at = Some(at);
+        batch.saved[0].new = Some(NewDeployment { idempotency: Some(key.clone()), login: None });
+        (life.id, batch)
+    };
+    let (first, made) = with_key(NOW);
+    store.commit(&made).await.unwrap();
+    let last = Moment(NOW.after(KEY_LIFE).0 - 1);
+    assert_eq!(store.made_with(&key, last).await.unwrap(), Some((first, vec![1])));
+    assert!(matches!(store.commit(&with_key(last).1).await, Err(StoreError::Taken { .. })));
+    let over = NOW.after(KEY_LIFE);
+    assert_eq!(store.made_with(&key, over).await.unwrap(), None);
+    let (second, made) = with_key(over);
+    store.commit(&made).await.unwrap();
+    assert_eq!(store.made_with(&key, over).await.unwrap(), Some((second, vec![1])));
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_noted_once_a_minute() {
+    let (store, _dir) = store().await;
+    let new = NewApiToken { name: "ci".into(), role: Role::Viewer, envs: vec![], expires_at: 0 };
+    let token = store.add_api_token(&new, b"hash", NOW).await.unwrap();
+    let used = async |at: Moment| {
+        let token = store.api_token(b"hash", at).await.unwrap().unwrap();
+        store.api_token_used(&token, at).await.unwrap();
+        store.api_tokens().await.unwrap()[0].used_at
+    };
+    assert_eq!(token.used_at, 0);
+    assert_eq!(used(NOW).await, NOW.0);
+    assert_eq!(used(NOW.after(Span::seconds(59))).await, NOW.0);
+    let later = NOW.after(Span::seconds(60));
+    assert_eq!(used(later).await, later.0);
+}

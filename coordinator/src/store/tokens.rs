@@ -6,6 +6,9 @@ use super::{Sqlite, StoreError, failed, unreadable};
 use crate::ids::{EnvName, HostId};
 use crate::moment::Moment;
 
+/// How exactly it is known when a token was last used.
+const USED_EVERY_MS: i64 = 60_000;
+
 /// What the holder of an API token may do. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -166,6 +169,52 @@ impl Sqlite {
         .await
         .map_err(failed("look an API token up"))?;
         row.map(api_row).transpose()
+    }
+
+    /// Notes that a token was used. Once a minute is enough.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn api_token_used(&self, token: &ApiTokenRow, now: Moment) -> Result<(), StoreError> {
+        if now.0.saturating_sub(token.used_at) < USED_EVERY_MS {
+            return Ok(());
+        }
+        sqlx::query("UPDATE api_tokens SET used_at = $1 WHERE token_id = $2 AND used_at < $1")
+            .bind(now.0)
+            .bind(&token.token_id)
+            .execute(&self.writer)
+            .await
+            .map_err(failed("note that an API token was used"))?;
+        Ok(())
+    }
+
+    /// The name of the token with this hash, good or not, for the audit log.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn api_token_name(&self, hash: &[u8]) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT name FROM api_tokens WHERE hash = $1")
+            .bind(hash)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed("look an API token up"))
+    }
+
+    /// Whether a token that was good is good still.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn api_token_is_good(&self, token_id: &str, now: Moment) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM api_tokens WHERE token_id = $1 AND revoked_at IS NULL \
+             AND (expires_at = 0 OR expires_at > $2)",
+        )
+        .bind(token_id)
+        .bind(now.0)
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(failed("look an API token up"))?;
+        Ok(found.is_some())
     }
 
     /// All API tokens.

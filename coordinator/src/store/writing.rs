@@ -1,9 +1,12 @@
 //! The driver's batches, into SQLite.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use super::memory::matters;
+use super::reading::key_expiry;
 use super::{Batch, Ledger, NewEvent, NewOrder, Saved, Sqlite, StoreError, StoredOrder, failed, unreadable};
 use crate::deployment::{Deployment, NodePart, Phase};
 use crate::ids::DeploymentId;
@@ -69,7 +72,7 @@ impl Ledger for Sqlite {
         let at = batch.at.unwrap_or_else(Moment::now);
         let mut tx = self.begin("store what was decided").await?;
         for saved in &batch.saved {
-            save(&mut tx, saved).await?;
+            save(&mut tx, saved, at).await?;
         }
         let stored = insert_orders(&mut tx, &batch.orders, at).await?;
         for (id, report) in &batch.reports {
@@ -81,14 +84,19 @@ impl Ledger for Sqlite {
                 .map_err(failed("store a report"))?;
         }
         insert_events(&mut tx, &batch.events, at).await?;
+        let mut wiped = 0;
         for id in &batch.wipe {
-            sqlx::query("DELETE FROM secrets WHERE deployment_id = $1")
+            let done = sqlx::query("DELETE FROM secrets WHERE deployment_id = $1")
                 .bind(id.to_string())
                 .execute(&mut *tx)
                 .await
                 .map_err(failed("wipe a login"))?;
+            wiped += done.rows_affected();
         }
         tx.commit().await.map_err(failed("store what was decided"))?;
+        if wiped > 0 {
+            self.wiped.store(true, Ordering::Release);
+        }
         Ok(stored)
     }
 }
@@ -123,12 +131,28 @@ impl Sqlite {
     }
 }
 
-async fn save(tx: &mut Tx<'_>, saved: &Saved) -> Result<(), StoreError> {
+/// A key that is over may be used again.
+async fn expire_keys(tx: &mut Tx<'_>, at: Moment) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE deployments SET idem_by = NULL, idem_key = NULL, idem_request = NULL \
+         WHERE idem_key IS NOT NULL AND created_at <= $1",
+    )
+    .bind(key_expiry(at))
+    .execute(&mut **tx)
+    .await
+    .map_err(failed("let idempotency keys expire"))?;
+    Ok(())
+}
+
+async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreError> {
     let head = &saved.head;
     let body = serde_json::to_string(head).map_err(unreadable("deployment"))?;
     match &saved.new {
         Some(new) => {
             let idempotency = new.idempotency.as_ref();
+            if idempotency.is_some() {
+                expire_keys(tx, at).await?;
+            }
             sqlx::query(
                 "INSERT INTO deployments (deployment_id, env, grp, phase, is_open, created_at, idem_by, idem_key, \
                  idem_request, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",

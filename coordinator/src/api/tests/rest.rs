@@ -170,6 +170,9 @@ async fn strangers_and_small_roles_are_refused_before_anything_is_read() {
         assert_eq!(answer.problem(401, "unauthenticated"), "a valid API token is needed");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
+    let log = room.api.store.audit_log().await.unwrap();
+    let noted: Vec<(&str, &str)> = log.iter().map(|row| (row.who.as_str(), row.what.as_str())).collect();
+    assert_eq!(noted, [("unknown", "deploy"); 3], "noted under the same word as over gRPC");
     for (role, envs) in [(Role::Viewer, &["shop"][..]), (Role::Deployer, &["stage"][..])] {
         let bearer = format!("Bearer {}", room.token(role, envs).await);
         for (path, body) in [("/api/v1/deployments", order("2")), ("/api/v1/join-tokens", json!({}))] {
@@ -178,6 +181,21 @@ async fn strangers_and_small_roles_are_refused_before_anything_is_read() {
             port.send(request).await.problem(403, "permission_denied");
         }
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_tokens_is_told_when_to_come_again() {
+    let room = room().await;
+    let port = Port::open(&room).await;
+    let mut request = port.request(Method::GET, "/api/v1/hosts", "");
+    request.headers_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
+    let mut answer = port.send(request.clone()).await;
+    for _ in 0..60 {
+        answer = port.send(request.clone()).await;
+    }
+    assert_eq!(answer.header("retry-after"), "1");
+    answer.problem(429, "resource_exhausted");
+    assert_eq!(port.get("/api/v1/hosts").await.status.as_u16(), 200, "a good token comes through");
 }
 
 #[tokio::test]
