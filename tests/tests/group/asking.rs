@@ -95,7 +95,8 @@ fn two_nodes_are_planned_deployed_on_a_terminal_changed_by_hand_and_reverted() -
 
     // A command on the host is reported as well.
     let nodes = lines(&fleet.ctl(&["node", "list", "--env", &env, "--json"])?.expect_code(0)?)?;
-    let node = nodes.iter().find(|node| node["container"] == containers[1].as_str()).context("no node")?;
+    let node =
+        nodes.iter().find(|node| node["container"]["name"] == containers[1].as_str()).context("no node")?;
     let node = node["node_id"].to_string();
     agent
         .run(&["redeploy", "--container", &containers[1], "--image", v1, "--pull", "never"])?
