@@ -15,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -169,17 +170,28 @@ impl Operator {
     /// Begins to ask.
     pub(crate) fn probe(&self) -> Prober {
         let latencies = Arc::new(Mutex::new(Latencies::default()));
-        let of_one = tokio::spawn(self.clone().ask(&Kind::OF_ONE, PACE, Arc::clone(&latencies)));
-        let of_all = tokio::spawn(self.clone().ask(&Kind::OF_ALL, PACE_OF_ALL, Arc::clone(&latencies)));
-        Prober { tasks: [of_one, of_all], latencies }
+        let stop = CancellationToken::new();
+        let ask =
+            |kinds, pace| tokio::spawn(self.clone().ask(kinds, pace, Arc::clone(&latencies), stop.clone()));
+        let tasks = [ask(&Kind::OF_ONE[..], PACE), ask(&Kind::OF_ALL[..], PACE_OF_ALL)];
+        Prober { tasks, latencies, stop }
     }
 
     /// In turn, at this pace, whether or not earlier answers have come.
-    async fn ask(self, kinds: &'static [Kind], pace: Duration, latencies: Arc<Mutex<Latencies>>) {
+    async fn ask(
+        self,
+        kinds: &'static [Kind],
+        pace: Duration,
+        latencies: Arc<Mutex<Latencies>>,
+        stop: CancellationToken,
+    ) {
         let mut ticks = tokio::time::interval(pace);
         let mut calls = JoinSet::new();
         for kind in kinds.iter().cycle() {
-            ticks.tick().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
             while calls.try_join_next().is_some() {}
             let (operator, latencies) = (self.clone(), Arc::clone(&latencies));
             calls.spawn(async move {
@@ -194,6 +206,8 @@ impl Operator {
                 }
             });
         }
+        // Answers are waited for: many calls given up at once look like an attack, and the connection would be closed.
+        while calls.join_next().await.is_some() {}
     }
 
     /// `false`: there is nothing to ask about yet.
@@ -233,13 +247,14 @@ fn get(shared: &Mutex<String>) -> String {
 pub(crate) struct Prober {
     tasks: [JoinHandle<()>; 2],
     latencies: Arc<Mutex<Latencies>>,
+    stop: CancellationToken,
 }
 
 impl Prober {
     pub(crate) async fn stop(self) -> Result<Latencies> {
+        self.stop.cancel();
         for task in self.tasks {
-            task.abort();
-            let _ = task.await;
+            task.await?;
         }
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         ensure!(!latencies.0.is_empty(), "no call was answered");
