@@ -83,7 +83,8 @@ impl Host {
         let room = sandbox.path().join(name);
         std::fs::create_dir_all(room.join("data"))?;
         std::fs::write(room.join("agent.toml"), AGENT_TOML)?;
-        let mut options = engine_host::options(name);
+        // The control groups of its engine are named like it: no two at once, and found when it is removed.
+        let mut options = engine_host::options(&sandbox.name(name));
         options.push(format!("--volume={}:/host", room.display()));
         options.push(format!("--volume={}:/programs:ro", super::programs()?.display()));
         // As after a boot: nothing of an earlier life.
