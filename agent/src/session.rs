@@ -243,17 +243,26 @@ impl Runner {
         let taken = match message {
             Message::Welcome(_) => return tracing::warn!("a second Welcome is ignored"),
             Message::Redeploy(order) => match wire::redeploy(order, config) {
-                Ok(order) => Ok(self.order(order).await),
+                Ok(order) => {
+                    self.order(order).await;
+                    Ok(())
+                }
                 Err(error) => Err(error),
             },
             Message::Revert(order) => match wire::revert(order, config) {
-                Ok(order) => Ok(self.order(order).await),
+                Ok(order) => {
+                    self.order(order).await;
+                    Ok(())
+                }
                 Err(error) => Err(error),
             },
             Message::Preflight(order) => order.redeploy_id.parse().map(|id| worker.preflight(id, order)),
             Message::Cancel(order) => order.redeploy_id.parse().map(|id| worker.cancel(id)),
             Message::Ack(ack) => match ack.redeploy_id.parse() {
-                Ok(id) => Ok(self.acknowledged(id, line).await),
+                Ok(id) => {
+                    self.acknowledged(id, line).await;
+                    Ok(())
+                }
                 Err(error) => Err(error),
             },
         };

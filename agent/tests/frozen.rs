@@ -23,7 +23,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// A host that has joined a coordinator of version 1, and has two orders.
 fn joined() -> DataDir {
-    DataDir::new(&fixture("joined-v1"))
+    DataDir::new(fixture("joined-v1"))
 }
 
 fn json_of(path: &Path) -> Value {

@@ -101,7 +101,7 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<(), StepError> {
     let Some(incoming) = runner.find_incoming().await? else {
         return Err(gone(runner, runner.plan().incoming.name_before_swap()).await);
     };
-    watch(runner, &incoming.id().to_owned(), true).await
+    watch(runner, incoming.id(), true).await
 }
 
 /// After an undo: the old container runs again, and is healthy again if it was.
