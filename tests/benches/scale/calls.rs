@@ -272,11 +272,11 @@ impl Latencies {
     }
 
     /// In milliseconds, over all kinds that fit.
-    pub(crate) fn percentile(&self, fits: impl Fn(Kind) -> bool, share: f64) -> f64 {
+    pub(crate) fn percentile(&self, fits: impl Fn(Kind) -> bool, percent: usize) -> f64 {
         let fitting = self.0.iter().filter(|(kind, _)| fits(**kind));
         let mut all: Vec<f64> = fitting.flat_map(|(_, took)| took.iter().copied()).collect();
         all.sort_by(f64::total_cmp);
-        at(&all, share)
+        at(&all, percent)
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -286,8 +286,8 @@ impl Latencies {
     }
 }
 
-fn at(sorted: &[f64], share: f64) -> f64 {
-    let place = (sorted.len() as f64 * share).ceil() as usize;
+fn at(sorted: &[f64], percent: usize) -> f64 {
+    let place = (sorted.len() * percent).div_ceil(100);
     sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
 }
 
@@ -298,9 +298,9 @@ struct Line<'a> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let share = |share| self.latencies.percentile(|kind| kind == self.kind, share);
+        let of = |percent| self.latencies.percentile(|kind| kind == self.kind, percent);
         let count = self.latencies.0.get(&self.kind).map_or(0, Vec::len);
         let name = format!("{:?}", self.kind);
-        write!(f, "{name:<16} {:>7.1} {:>7.1} {:>7.1}  of {count}", share(0.5), share(0.99), share(1.0))
+        write!(f, "{name:<16} {:>7.1} {:>7.1} {:>7.1}  of {count}", of(50), of(99), of(100))
     }
 }

@@ -143,7 +143,7 @@ async fn deploy(coordinator: &Coordinator, operator: &Operator, swarm: &mut Swar
     let rate = count as f64 / seconds(rolling, told.last_ms).max(0.001);
     print(Verdict::of("orders per second, decided to received", rate, Goal::AtLeast(ORDERS_PER_SECOND)));
     show(&latencies, "during the deployment");
-    let of_one = latencies.percentile(Kind::is_of_one, 0.99);
+    let of_one = latencies.percentile(Kind::is_of_one, 99);
     let name = "calls during the deployment, 99 of 100 within, ms";
     print(Verdict::of(name, of_one, Goal::AtMost(LATENCY_MS)));
     Ok(())

@@ -1,5 +1,7 @@
 //! Who may do what from where: logging in, contexts, API tokens, and an admin token when the first is lost.
 
+#![expect(clippy::disallowed_methods, reason = "a test starts programs as a person at a shell does")]
+
 use std::path::Path;
 use std::process::Command;
 

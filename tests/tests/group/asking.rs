@@ -108,7 +108,7 @@ fn two_nodes_are_planned_deployed_on_a_terminal_changed_by_hand_and_reverted() -
     ensure!(shown["last_redeploy"]["verdict"] == "done", "{shown}");
     let told = events(&fleet, &env)?;
     let local: Vec<&Value> = told.iter().filter(|event| event["kind"] == "node.local_redeploy").collect();
-    ensure!(local.len() == 1 && local[0]["node_id"].to_string() == node, "{told:?}");
+    ensure!(local.len() == 1 && local[0]["node_id"].as_u64() == node.parse().ok(), "{told:?}");
 
     // One node back, by a deployment of its own.
     fleet.ctl(&["revert", &node])?.expect_code(64)?;

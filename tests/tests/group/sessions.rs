@@ -122,13 +122,13 @@ async fn a_session_does_not_wait_for_a_local_command_but_orders_do() -> Result<(
     let sandbox = Sandbox::new("local command")?;
     let mut coordinator = Coordinator::start(sandbox.path()).await?;
     coordinator.joined(&sandbox.data_dir()).await?;
-    let command = Lock::take(&DataDir::new(&sandbox.data_dir()))?;
+    let command = Lock::take(&DataDir::new(sandbox.data_dir()))?;
     let agent = Running::start(&sandbox.data_dir()).await?;
     coordinator.connected().await?;
     let id = RedeployId::generate();
     coordinator.say(Message::Redeploy(order(id, 1, "nobody", "none:1")))?;
     accepted(&mut coordinator, id).await?;
-    let note = || Note::read(&DataDir::new(&sandbox.data_dir()).redeploy(id));
+    let note = || Note::read(&DataDir::new(sandbox.data_dir()).redeploy(id));
     ensure!(note().is_some_and(|note| note.refusals.is_empty()), "{:?}", note());
 
     drop(command);
