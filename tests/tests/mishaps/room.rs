@@ -86,6 +86,11 @@ impl Room {
     }
 }
 
+/// The engine answers, and does not do it: trying again at once is of no use.
+pub(crate) fn refused() -> EngineError {
+    EngineError::Refused { action: "do as told".into(), status: 500, message: "something broke".into() }
+}
+
 pub(crate) fn away() -> EngineError {
     EngineError::Unreachable {
         socket: "/var/run/docker.sock".into(),

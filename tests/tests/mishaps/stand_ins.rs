@@ -13,7 +13,7 @@ use redeploy_proto::RedeployId;
 use redeploy_tests::in_process::request;
 use serde_json::json;
 
-use crate::room::{Room, When, away, back, id_of_web, in_root, parked, plain, write};
+use crate::room::{Room, When, back, id_of_web, in_root, parked, plain, refused, write};
 
 /// `plain`, of a Compose project.
 async fn composed() -> Room {
@@ -32,7 +32,7 @@ async fn a_stand_in_that_could_not_be_finished_is_finished_by_recover() {
         let engine = room.engine.clone();
         let when = When(move |event: &Event| {
             if matches!(event, Event::Committed) {
-                engine.fail_next(method, away());
+                engine.fail_next(method, refused());
             }
         });
         let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_stand_in_whose_renaming_failed_is_no_removal_by_somebody() {
     let when = When(move |event: &Event| {
         if matches!(event, Event::Committed) {
             // The answer to the removal is lost: the parked one is gone, the stand-in waits for its name.
-            engine.fail_next_after("remove_stopped", away());
+            engine.fail_next_after("remove_stopped", refused());
         }
     });
     let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
@@ -181,7 +181,7 @@ async fn one_that_cannot_be_removed_leaves_its_name_to_its_stand_in() {
         let when = When(move |event: &Event| {
             if matches!(event, Event::Committed) && !is_moved {
                 // The second of the three: the stand-in becomes whole, the dead one makes way, the stand-in takes its name.
-                engine.fail_nth("rename", 2, away());
+                engine.fail_nth("rename", 2, refused());
             }
         });
         let report = room.redeploy(Arc::new(when), &[]).await.unwrap();
