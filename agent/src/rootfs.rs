@@ -198,8 +198,7 @@ impl Root {
     /// Writes all dirty pages out, which also write-protects them: a later write through `mmap` must move the
     /// ctime again.
     pub(crate) fn flush(&self) -> Result<(), RootError> {
-        rustix::fs::syncfs(self.dir.as_fd())
-            .map_err(|source| self.failed("flush", &GuestPath::root(), source))
+        kernel::flush(self.dir.as_fd()).map_err(|source| self.failed("flush", &GuestPath::root(), source))
     }
 
     /// Does a write through `mmap` move the ctime when it happens, not only when the page is written out? A program

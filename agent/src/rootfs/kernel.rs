@@ -18,6 +18,10 @@ use crate::guest_path::GuestPath;
 /// the documented answer (openat2(2)). A container that renames without pause must not hold us forever.
 const RESOLVE_ATTEMPTS: u32 = 128;
 
+/// `syncfs` tells each earlier failure to write a page out once for each open file (syncfs(2), since Linux 5.8), also one
+/// that happened long before the call.
+const FLUSH_ATTEMPTS: u32 = 16;
+
 /// Which symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follow {
@@ -88,6 +92,24 @@ fn open_again(
     Err(last)
 }
 
+/// Writes all dirty pages of the file system out.
+///
+/// A program that is killed while the kernel writes a page of its out through FUSE leaves EINTR behind: it was the
+/// program that was interrupted, not this call. The page is still what the kernel shows whoever reads the file.
+pub(crate) fn flush(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    until_told(|| rustix::fs::syncfs(fd))
+}
+
+fn until_told(mut sync: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut attempts = 1..FLUSH_ATTEMPTS;
+    loop {
+        match sync() {
+            Err(Errno::INTR) if attempts.next().is_some() => {}
+            other => return other,
+        }
+    }
+}
+
 /// The name under which the kernel lets us reach the very file behind a descriptor, whatever its path means now.
 pub(crate) fn path_of_fd(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
@@ -114,4 +136,22 @@ pub(crate) fn reopen_for_reading(fd: BorrowedFd<'_>) -> Result<File, Errno> {
 /// One name of a directory as the kernel wants it.
 pub(crate) fn as_path(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_interrupted_others_does_not_interrupt_a_flush() {
+        let mut told = [Err(Errno::INTR), Err(Errno::INTR), Ok(())].into_iter();
+        assert_eq!(until_told(|| told.next().unwrap()), Ok(()));
+        assert_eq!(told.next(), None, "it is asked until nothing is left to tell");
+    }
+
+    #[test]
+    fn a_flush_that_fails_says_why_and_one_without_end_ends() {
+        assert_eq!(until_told(|| Err(Errno::IO)), Err(Errno::IO));
+        assert_eq!(until_told(|| Err(Errno::INTR)), Err(Errno::INTR));
+    }
 }
