@@ -13,11 +13,14 @@
 mod executor;
 mod fault;
 mod journal;
+mod patience;
 mod record;
 mod state;
+mod undid;
 
-pub use executor::{ExecutorError, Saga, Undid, Work, add_note, state_of};
+pub use executor::{ExecutorError, Saga, Work, state_of};
 pub use fault::{Fault, Faults, WAIT};
 pub use journal::{Journal, JournalError, parse as parse_journal, read_journal};
 pub use record::{Event, Interference, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 pub use state::{IllegalTransition, State};
+pub use undid::{Undid, add_note};

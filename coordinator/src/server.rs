@@ -31,7 +31,7 @@ use crate::pki::{Authority, HOST_LIFE, PkiError, sha256};
 use crate::private::{self, NotPrivate};
 use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
 use crate::store::{
-    Deadly, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
+    Failing, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
 };
 use crate::traces::Traced;
 use crate::upkeep;
@@ -204,7 +204,8 @@ impl Server {
         let exchange = Arc::new(Exchange(sessions.clone()));
         let traces = settings.otlp.as_deref().map(|to| Traces::to(to, PROGRAM, env!("CARGO_PKG_VERSION")));
         let traces = traces.transpose()?.map(Arc::new);
-        let ledger = Arc::new(Traced::new(Deadly::new(store.clone(), settings.dies), traces.clone()));
+        let ledger =
+            Arc::new(Traced::new(Failing::deadly(Arc::new(store.clone()), settings.dies), traces.clone()));
         let mut core = Core::load(ledger, Arc::clone(&exchange), Moment::now()).await?;
         for (id, login) in logins(&store, &sealer, &core).await? {
             core.remember_login(id, login);

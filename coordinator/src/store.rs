@@ -20,7 +20,7 @@ mod tests;
 mod tokens;
 mod writing;
 
-pub use deadly::{Deadly, InvalidFault};
+pub use deadly::InvalidFault;
 pub use failing::{Failing, Plan};
 pub use hearing::{HostNews, Seen};
 pub use inventory::{HostRow, NodeRow};

@@ -1,12 +1,13 @@
 //! Words that agent, coordinator and operators share: ids and tokens in their text form, and the gRPC contract.
 //!
 //! Flows in: text from command lines, files and wires. Flows out: types that cannot be malformed (ids, tokens), and
-//! messages whose form is right (`v1`). Must never: know about Docker, disks or sockets.
+//! messages whose form is right (`v1`); sizes and times as text (`units`). Must never: know about Docker, disks or sockets.
 
 pub mod codec;
 mod id;
 mod join_token;
 mod trace;
+pub mod units;
 pub mod v1;
 
 pub use id::{InvalidRedeployId, RedeployId};

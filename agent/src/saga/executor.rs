@@ -9,21 +9,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 
 use super::fault::{Fault, Faults, WAIT};
 use super::journal::{Journal, JournalError};
+use super::patience::Patience;
 use super::record::{Event, JOURNAL_VERSION, Outcome, Reason, Record, SagaKind};
 use super::state::State;
+use super::undid::Undid;
 use crate::explain::explain;
 use crate::steps::{Step, StepError, StepOutput};
 
-/// How long an undo, and tidying up, wait for an engine that does not answer: a package upgrade restarts it within this.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
-/// Between two tries: at first, and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether a test lets it go on.
 const WAIT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,8 +29,7 @@ pub trait Work: Send {
     /// Does a step.
     async fn apply(&mut self, step: Step) -> Result<StepOutput, StepError>;
 
-    /// An earlier process began this step and may have ended anywhere after that. Makes sure that it can be done again;
-    /// waits for an engine that is being started.
+    /// An earlier process began this step and may have ended anywhere after that. Makes sure that it can be done again.
     async fn go_on(&mut self, step: Step) -> Result<(), StepError>;
 
     /// Takes a step back, whether it was done, half done or not begun.
@@ -55,42 +50,6 @@ pub trait Work: Send {
     /// Has somebody else acted on what the steps work with?
     fn interference(&self) -> Option<StepError> {
         None
-    }
-}
-
-/// What taking a step back came to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Undid {
-    /// When that made the old container serve again, if it did.
-    pub serving_since: Option<Timestamp>,
-    /// What is not as it was before all the same.
-    pub note: Option<String>,
-    /// What else people must know, each once.
-    pub notes: Vec<String>,
-}
-
-impl Undid {
-    /// This, and what is missing in it from `later`.
-    #[must_use]
-    pub fn or(mut self, later: Self) -> Self {
-        later.notes.into_iter().for_each(|note| self.tell(note));
-        Self {
-            serving_since: self.serving_since.or(later.serving_since),
-            note: self.note.or(later.note),
-            notes: self.notes,
-        }
-    }
-
-    /// Notes something, once.
-    pub fn tell(&mut self, note: String) {
-        add_note(&mut self.notes, note);
-    }
-}
-
-/// Adds a note that no other one begins with: that one tells the same, and more.
-pub fn add_note(notes: &mut Vec<String>, note: String) {
-    if !notes.iter().any(|told| told.starts_with(&note)) {
-        notes.push(note);
     }
 }
 
@@ -242,10 +201,25 @@ impl<'a, W: Work> Saga<'a, W> {
 
     /// Goes on with a step that an earlier process has begun.
     async fn go_on(&mut self, step: Step) -> Result<(), ExecutorError> {
-        match self.work.go_on(step).await {
+        if let Some(reason) = self.called_off(step) {
+            return self.turn_back(reason);
+        }
+        match self.go_on_patiently(step).await {
             Ok(()) => self.carry_out(step).await,
             Err(StepError::Cancelled) => self.turn_back(Reason::Cancelled),
             Err(error) => self.turn_back(failed(step, &error)),
+        }
+    }
+
+    /// After a power cut the engine may still be coming up.
+    async fn go_on_patiently(&mut self, step: Step) -> Result<(), StepError> {
+        let mut patience = Patience::new();
+        loop {
+            match self.work.go_on(step).await {
+                Err(_) if self.work.is_cancelled() => return Err(StepError::Cancelled),
+                Err(error) if patience.waits(&error, "going on").await => {}
+                result => return result,
+            }
         }
     }
 
@@ -414,29 +388,6 @@ impl<'a, W: Work> Saga<'a, W> {
             wait_there(&self.journal.path().with_file_name(WAIT));
         }
         Ok(())
-    }
-}
-
-/// For an engine that does not answer: longer each time, and not for ever.
-struct Patience {
-    begun: tokio::time::Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self { begun: tokio::time::Instant::now(), pause: PAUSE_MIN }
-    }
-
-    /// Waits a while; at once no, if waiting does not help or has helped nothing for too long.
-    async fn waits(&mut self, error: &StepError, what: &str) -> bool {
-        if !error.is_engine_away() || self.begun.elapsed() >= ENGINE_PATIENCE {
-            return false;
-        }
-        tracing::warn!(error = explain(error), "{what} waits for the engine");
-        tokio::time::sleep(self.pause).await;
-        self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
-        true
     }
 }
 

@@ -17,6 +17,7 @@ use super::{Api, Caller, Refusal};
 use crate::deployment::{Deployment, Digest, NodePart};
 use crate::driver::{Image, Login, Order, OrderKind};
 use crate::moment::Span;
+use crate::store::NodeRow;
 
 /// How long hosts may take, unless the request says otherwise: they may have to pull.
 const PATIENCE: Span = Span::minutes(10);
@@ -132,11 +133,12 @@ impl Api {
     ) -> Result<v1::PlanDeploymentResponse, Refusal> {
         let hosts = self.hosts_by_id().await?;
         let rows = self.store.nodes().await?;
+        let rows: BTreeMap<u32, &NodeRow> = rows.iter().map(|row| (row.node_id, row)).collect();
         let mut room = ANSWER_BYTES_MAX;
         let mut nodes = Vec::with_capacity(answers.len());
         for part in deployment.nodes.values() {
             let forgotten = || v1::Node { node_id: part.node.0, ..v1::Node::default() };
-            let row = rows.iter().find(|row| row.node_id == part.node.0);
+            let row = rows.get(&part.node.0);
             let node = row.map_or_else(forgotten, |row| self.show_node(row, &hosts));
             let (preflight, problem) = match answers.remove(&part.node.0) {
                 Some(Ok(preflight)) => (Some(shortened(preflight, &mut room)), String::new()),

@@ -3,24 +3,14 @@
 //!
 //! Flows in: another store, and which commit ends it. Must never be ordered outside tests: see [`Plan::ordered`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::{Batch, Ledger, Plan, StoreError, StoredOrder};
-use crate::deployment::Deployment;
-use crate::ids::DeploymentId;
+use super::{Failing, Plan, StoreError};
 
 /// What tests set.
 const VARIABLE: &str = "REDEPLOY_TEST_FAULTS";
-
-/// Wraps another store.
-pub struct Deadly<L> {
-    inner: L,
-    plan: Option<Plan>,
-    commits: AtomicU64,
-}
 
 /// The variable holds something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,39 +19,17 @@ pub struct InvalidFault {
     text: String,
 }
 
-impl<L> Deadly<L> {
-    /// The same store, deadly at the commit that `plan` names.
-    pub fn new(inner: L, plan: Option<Plan>) -> Self {
-        Self { inner, plan, commits: AtomicU64::new(0) }
+impl<L> Failing<L> {
+    /// The same store, at one of whose commits the process ends, if there is a plan.
+    pub fn deadly(inner: Arc<L>, plan: Option<Plan>) -> Self {
+        Self::with(inner, plan, die)
     }
 }
 
-#[async_trait]
-impl<L: Ledger> Ledger for Deadly<L> {
-    async fn load(&self) -> Result<(Vec<Deployment>, Vec<StoredOrder>), StoreError> {
-        self.inner.load().await
-    }
-
-    async fn load_one(&self, id: DeploymentId) -> Result<Option<Deployment>, StoreError> {
-        self.inner.load_one(id).await
-    }
-
-    async fn commit(&self, batch: &Batch) -> Result<Vec<StoredOrder>, StoreError> {
-        let count = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
-        if matches!(self.plan, Some(Plan::Before(at)) if at == count) {
-            die()?;
-        }
-        let orders = self.inner.commit(batch).await?;
-        if matches!(self.plan, Some(Plan::After(at)) if at == count) {
-            die()?;
-        }
-        Ok(orders)
-    }
-}
-
-fn die() -> Result<(), StoreError> {
+fn die() -> StoreError {
     // A process that may not even kill itself has failed the test that ordered it.
-    kill_process(getpid(), Signal::KILL).map_err(|_| StoreError::Ordered)
+    let _ = kill_process(getpid(), Signal::KILL);
+    StoreError::Ordered
 }
 
 impl Plan {

@@ -21,14 +21,20 @@ pub enum Plan {
 /// Wraps another store.
 pub struct Failing<L> {
     inner: Arc<L>,
-    plan: Plan,
+    plan: Option<Plan>,
     commits: AtomicU64,
+    how: fn() -> StoreError,
 }
 
 impl<L> Failing<L> {
     /// The same store, failing once.
     pub fn new(inner: Arc<L>, plan: Plan) -> Self {
-        Self { inner, plan, commits: AtomicU64::new(0) }
+        Self::with(inner, Some(plan), || StoreError::Ordered)
+    }
+
+    /// With a failure of one's own.
+    pub(super) fn with(inner: Arc<L>, plan: Option<Plan>, how: fn() -> StoreError) -> Self {
+        Self { inner, plan, commits: AtomicU64::new(0), how }
     }
 }
 
@@ -45,12 +51,12 @@ impl<L: Ledger> Ledger for Failing<L> {
     async fn commit(&self, batch: &Batch) -> Result<Vec<StoredOrder>, StoreError> {
         let count = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
         match self.plan {
-            Plan::Before(at) if at == count => Err(StoreError::Ordered),
-            Plan::After(at) if at == count => {
+            Some(Plan::Before(at)) if at == count => Err((self.how)()),
+            Some(Plan::After(at)) if at == count => {
                 self.inner.commit(batch).await?;
-                Err(StoreError::Ordered)
+                Err((self.how)())
             }
-            Plan::Before(_) | Plan::After(_) => self.inner.commit(batch).await,
+            Some(Plan::Before(_) | Plan::After(_)) | None => self.inner.commit(batch).await,
         }
     }
 }

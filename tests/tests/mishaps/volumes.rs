@@ -1,8 +1,9 @@
 //! Volumes: made for a failed container, taken up by a stranger, hidden, put back or not.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use redeploy_agent::docker::{Behaviour, Engine, EngineError};
+use redeploy_agent::docker::{Behaviour, Engine, EngineError, FakeEngine};
 use redeploy_agent::orders::Refused;
 use redeploy_agent::paths::DataDir;
 use redeploy_agent::plan::{Refusal, VolumeData};
@@ -86,6 +87,13 @@ async fn a_volume_of_a_failed_container_that_cannot_be_archived_stays() {
     room.assert_old_serves().await;
 }
 
+/// Somebody starts a container of his own on the volume, and it writes.
+fn take_up(engine: &FakeEngine, name: &str, rows: &Path) {
+    let host = json!({ "Binds": ["web-data:/data"] });
+    engine.add_container(name, "fake/app:v2", json!({ "HostConfig": host })).unwrap();
+    write(rows, "the stranger's");
+}
+
 /// Somebody removes the new container while it proves itself, and starts one of his own on the volume.
 async fn with_a_stranger(room: &Room, name: &'static str) -> Report {
     let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
@@ -95,9 +103,7 @@ async fn with_a_stranger(room: &Room, name: &'static str) -> Report {
             let web =
                 tokio::task::block_in_place(|| handle.block_on(engine.container("web"))).unwrap().unwrap();
             remove_now(&engine, web.id());
-            let host = json!({ "Binds": ["web-data:/data"] });
-            engine.add_container(name, "fake/app:v2", json!({ "HostConfig": host })).unwrap();
-            write(&rows, "the stranger's");
+            take_up(&engine, name, &rows);
         }
     });
     room.redeploy(Arc::new(when), &[Fault::FailAfter(Step::Verify), Fault::RepeatUndo]).await.unwrap()
@@ -130,9 +136,7 @@ async fn the_undo_of_a_revert_leaves_a_volume_that_a_stranger_has_taken_up() {
     let when = When(move |event: &Event| {
         if matches!(event, Event::Done { step: Step::PutData, .. }) {
             assert_eq!(std::fs::read_to_string(&rows).unwrap(), "then");
-            let host = json!({ "Binds": ["web-data:/data"] });
-            engine.add_container("other", "fake/app:v2", json!({ "HostConfig": host })).unwrap();
-            write(&rows, "the stranger's");
+            take_up(&engine, "other", &rows);
         }
     });
     let agent = room.agent(Arc::new(when), &[Fault::FailBefore(Step::Swap)]);
@@ -151,9 +155,7 @@ async fn a_revert_does_not_put_data_back_under_a_stranger() {
     let (engine, rows) = (room.engine.clone(), room.volume_file("rows"));
     let when = When(move |event: &Event| {
         if matches!(event, Event::Started { step: Step::PutData }) {
-            let host = json!({ "Binds": ["web-data:/data"] });
-            engine.add_container("other", "fake/app:v2", json!({ "HostConfig": host })).unwrap();
-            write(&rows, "the stranger's");
+            take_up(&engine, "other", &rows);
         }
     });
     let agent = room.agent(Arc::new(when), &[]);

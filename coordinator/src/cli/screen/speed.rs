@@ -1,6 +1,7 @@
 //! How fast nodes are, from what their agents said last. Pure: the agents' own clocks are used.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use redeploy_proto::v1;
 
@@ -47,7 +48,7 @@ impl Speeds {
     pub(super) fn of(&self, node: u32) -> Option<String> {
         let piece = self.pieces.get(&node)?;
         let ms = u64::try_from(piece.now.1.checked_sub(piece.began.1)?).ok()?;
-        units::speed(piece.now.0.checked_sub(piece.began.0)?, ms)
+        units::speed(piece.now.0.checked_sub(piece.began.0)?, Duration::from_millis(ms))
     }
 }
 
