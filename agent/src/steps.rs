@@ -24,6 +24,7 @@ mod fresh;
 mod held;
 mod last_words;
 mod lookout;
+mod open;
 mod output;
 mod prefill;
 mod probe;

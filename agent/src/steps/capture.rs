@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
+use super::open::OpenArchive;
 use super::output::PackedArchive;
-use super::runner::OpenArchive;
 use super::runner::Runner;
 use super::{Packed, Step, StepError, anew, stop};
 use crate::archive::{ArchiveLine, Capture, Manifest, PackOptions, Round, RoundKind, Skipped, seal};
@@ -29,7 +29,7 @@ pub(super) const LEFT_ALONE_ENDING: &str = ".left-alone.txt";
 const SKIPPED_KEPT: usize = 20;
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
-    runner.let_go();
+    runner.let_go().await;
     let dir = runner.hands.dir.archives();
     clear(&dir, &[])?;
     durable::create_dir(&dir)?;

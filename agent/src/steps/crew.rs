@@ -2,7 +2,6 @@
 //! something that is not there, and undone in the reverse.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -12,11 +11,6 @@ use super::{Hands, Step, StepError, StepOutput, held, retire, stand_in};
 use crate::explain::explain;
 use crate::plan::Plan;
 use crate::saga::{Record, Undid, Work};
-
-/// How long one that goes on waits for an engine that is not there: after a power cut both start at the same time.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Carries out a plan and those of its dependents.
 pub struct Crew {
@@ -91,22 +85,6 @@ impl Crew {
         }
     }
 
-    /// Looks for the container itself until the engine answers, or patience ends.
-    async fn wait_for_engine(&self) -> Result<(), StepError> {
-        let Some(first) = self.runners.first() else { return Ok(()) };
-        let begun = tokio::time::Instant::now();
-        loop {
-            first.stop_if_cancelled()?;
-            match first.find_incoming().await {
-                Err(error) if error.is_engine_away() && begun.elapsed() < ENGINE_PATIENCE => {
-                    tracing::debug!(error = explain(&error), "waits for the engine");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                result => return result.map(drop),
-            }
-        }
-    }
-
     /// Does a step for each, in order.
     async fn apply_to_all(&mut self, step: Step) -> Result<StepOutput, StepError> {
         let mut outputs = vec![StepOutput::Nothing; self.runners.len()];
@@ -142,8 +120,9 @@ impl Work for Crew {
     }
 
     async fn go_on(&mut self, step: Step) -> Result<(), StepError> {
-        self.wait_for_engine().await?;
         for runner in &mut self.runners {
+            // Does the engine answer at all?
+            runner.find_incoming().await?;
             runner.known.start_ordered = true;
         }
         // Somebody may have started the old one again, because nobody was there to.
@@ -155,7 +134,9 @@ impl Work for Crew {
     async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
         self.lookout.end();
         // A handle that any of them holds may be on a container that another undo starts.
-        self.runners.iter_mut().for_each(Runner::let_go);
+        for runner in &mut self.runners {
+            runner.let_go().await;
+        }
         let (mut undid, mut failed) = (Undid::default(), None);
         for position in self.order_back(step) {
             let Some(runner) = self.runners.get_mut(position) else { continue };
@@ -171,7 +152,7 @@ impl Work for Crew {
     async fn retire(&mut self) -> Result<(), StepError> {
         self.lookout.end();
         for runner in &mut self.runners {
-            runner.let_go();
+            runner.let_go().await;
             // Nothing can be called off any more.
             runner.alarm = Alarm::default();
         }

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::capture::{another_pays, old_root, pack_options, round_of};
+use super::open::{Filling, OpenArchive};
 use super::output::PackedArchive;
-use super::runner::{Filling, OpenArchive, Runner};
+use super::runner::Runner;
 use super::{Step, StepError, stand_in};
 use crate::archive::{ApplyMode, Capture, PackOptions, Round, RoundKind, apply as apply_round};
 use crate::docker::{Container, EngineError};
@@ -117,13 +118,13 @@ pub(super) async fn is_whole(runner: &Runner) -> Result<(), StepError> {
     }
 }
 
-/// Of `settle`: the engine may remove it now, and has done so when this returns.
+/// Of `settle`: the engine may remove it now, and has done so when this returns. Does nothing with others.
 pub(super) async fn let_go(runner: &mut Runner) -> Result<(), StepError> {
-    runner.let_go();
-    match planned(runner) {
-        Some(_) => until_gone(runner).await,
-        None => Ok(()),
+    if planned(runner).is_none() {
+        return Ok(());
     }
+    runner.let_go().await;
+    until_gone(runner).await
 }
 
 /// Was the container told to stop, by this process or one before it? Then it is as good as gone.

@@ -51,6 +51,10 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Packed, StepError> {
     held::prefill(runner).await?;
     anew::note_captured(runner).await?;
     write_out(runner).await?;
+    // Closing it once more is quick: what was cached of it goes now, and not while nothing serves.
+    if runner.open.new_root.is_some() {
+        open_new_root(runner).await?;
+    }
     Ok(packed)
 }
 
@@ -70,7 +74,7 @@ async fn write_out(runner: &Runner) -> Result<(), StepError> {
 /// Opens the new root and, before anything is put into it, notes what its image ships there if that must win.
 async fn open_new_root(runner: &mut Runner) -> Result<(), StepError> {
     // Two handles would be two mounts, each with its own idea of what is there.
-    runner.open.new_root = None;
+    runner.open.close_new_root().await;
     // A read-only root cannot be opened while its container does not run, and nothing is to go into it.
     if !is_needed(runner.plan()) {
         return Ok(());

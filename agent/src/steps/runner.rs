@@ -1,22 +1,21 @@
-//! Carries the orders for one container to the step files, and holds what is open between steps: archives being
-//! packed and directory handles. Nothing in here is needed after a crash.
+//! Carries the orders for one container to the step files, and remembers what later steps and undos look at. Nothing in
+//! here is needed after a crash.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::lookout::{self, Alarm, Watched};
+use super::open::Open;
 use super::{
     Created, Packed, Settled, Step, StepError, StepOutput, anew, capture, create, prefill, put_data, settle,
     start, stop, swap, verify,
 };
-use crate::archive::{ArchiveError, Capture, ImageNames, Watch};
-use crate::docker::{Container, Engine, Hold, RunState, Witness};
+use crate::archive::{ArchiveError, Watch};
+use crate::docker::{Container, Engine, RunState, Witness};
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::{Incoming, Plan};
 use crate::progress::Audience;
-use crate::rootfs::Root;
 use crate::saga::Undid;
 
 /// What a step works with: fixed for the whole saga.
@@ -60,33 +59,6 @@ pub(super) struct Known {
     pub(super) start_ordered: bool,
 }
 
-/// An archive being packed.
-pub(super) struct OpenArchive {
-    pub(super) capture: Capture,
-    pub(super) root: Root,
-    pub(super) packed: super::output::PackedArchive,
-}
-
-/// The stand-in of a container that removes itself, being filled.
-pub(super) struct Filling {
-    /// Of the whole old root.
-    pub(super) archive: OpenArchive,
-    /// The stand-in's.
-    pub(super) to: Root,
-}
-
-/// What is open between `capture` and `settle`.
-#[derive(Default)]
-pub(super) struct Open {
-    pub(super) archives: BTreeMap<String, OpenArchive>,
-    pub(super) old_root: Option<Root>,
-    pub(super) new_root: Option<Root>,
-    pub(super) image_names: Option<ImageNames>,
-    pub(super) stand_in: Option<Filling>,
-    /// Let go last: then the engine removes the root that all of the above is about.
-    pub(super) hold: Option<Box<dyn Hold>>,
-}
-
 /// Applies and undoes the steps of one plan.
 pub(super) struct Runner {
     pub(super) hands: Hands,
@@ -127,8 +99,8 @@ impl Runner {
     }
 
     /// Lets go of everything that is open: a root handle must be gone before its container starts.
-    pub(super) fn let_go(&mut self) {
-        self.open = Open::default();
+    pub(super) async fn let_go(&mut self) {
+        self.open.close().await;
     }
 
     /// The container that serves now.
@@ -266,7 +238,7 @@ impl Runner {
     /// Takes a step back.
     pub(super) async fn undo(&mut self, step: Step) -> Result<Undid, StepError> {
         self.going_back = true;
-        self.let_go();
+        self.let_go().await;
         self.undid = Undid::default();
         match step {
             Step::Create => create::undo(self).await?,

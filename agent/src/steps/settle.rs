@@ -40,6 +40,8 @@ pub(super) async fn apply(runner: &mut Runner) -> Result<Settled, StepError> {
     Manifest { version: MANIFEST_VERSION, archives: lines }.store(&runner.hands.dir.manifest())?;
     anew::forget_captured(&runner.hands.dir)?;
     held::let_go(runner).await?;
+    runner.open.close_old_root_beside();
+    runner.open.close_new_root().await;
     let settled = Settled { last, backups };
     runner.known.settled = Some(settled.clone());
     Ok(settled)
