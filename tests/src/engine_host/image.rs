@@ -1,7 +1,8 @@
 //! The images of hosts: a Debian tree with the release's engine and what the suites use.
 //!
 //! Flows in: Debian's packages, once. Flows out: the name of an image that exists, with a digest of the recipe in
-//! it; the versions inside are those of the day it was made. Must never keep a half made image under that name.
+//! it; the versions inside are those of the day it was made. Must never keep a half made image under that name, nor
+//! choose a release on which programs that were built here do not run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,7 +45,27 @@ pub enum Release {
     Sid,
 }
 
+/// The C library of each release, the oldest first.
+const LIBRARIES: [(Release, (u32, u32)); 2] = [(Release::Bookworm, (2, 36)), (Release::Trixie, (2, 41))];
+
 impl Release {
+    /// The one with the oldest engine on which programs run that were built on this machine: a C library takes those of
+    /// older ones only.
+    ///
+    /// # Errors
+    /// This machine does not say which C library it has.
+    pub fn oldest() -> Result<Self> {
+        let output =
+            Command::new("getconf").arg("GNU_LIBC_VERSION").output().context("cannot start getconf")?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let here = c_library(&told).with_context(|| format!("no version of a C library: {told:?}"))?;
+        Ok(Self::oldest_for(here))
+    }
+
+    fn oldest_for(here: (u32, u32)) -> Self {
+        LIBRARIES.into_iter().find(|(_, has)| *has >= here).map_or(Self::Sid, |(release, _)| release)
+    }
+
     fn suite(self) -> &'static str {
         match self {
             Self::Bookworm => "bookworm",
@@ -94,4 +115,28 @@ fn import(root: &Path, name: &str) -> Result<()> {
     let imported = run(Command::new("docker").args(["import", "-", name]).stdin(tree));
     ensure!(packing.wait()?.success(), "tar failed on {}", root.display());
     imported
+}
+
+/// From `glibc 2.36`.
+fn c_library(told: &str) -> Option<(u32, u32)> {
+    let (major, minor) = told.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_release_is_one_that_runs_what_is_built_here() {
+        for (told, release) in [
+            ("glibc 2.31\n", Release::Bookworm),
+            ("glibc 2.36\n", Release::Bookworm),
+            ("glibc 2.39\n", Release::Trixie),
+            ("glibc 2.42\n", Release::Sid),
+        ] {
+            assert_eq!(c_library(told).map(Release::oldest_for), Some(release), "{told}");
+        }
+        assert_eq!(c_library("musl"), None);
+    }
 }
