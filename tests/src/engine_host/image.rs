@@ -16,9 +16,9 @@ use crate::images::lock;
 
 const REPOSITORY: &str = "redeploy-test/host";
 
-/// The engine, and what `make need` installs for the tests.
+/// The engine, and what `make need` installs for the tests; Compose too, of which the older release has version 1.
 const PACKAGES: &str = "ca-certificates,iptables,iproute2,docker.io,docker-cli,busybox-static,acl,attr,\
-                        libcap2-bin,tar,gzip";
+                        libcap2-bin,tar,gzip,docker-compose";
 
 /// In the older release the command is part of the engine's package.
 const OLDER_PACKAGES: &str = "ca-certificates,iptables,iproute2,docker.io,busybox-static";
@@ -41,7 +41,7 @@ pub enum Release {
     Bookworm,
     /// Engine 26.1.
     Trixie,
-    /// The newest one Debian has (28.5 when this was written), and Compose.
+    /// The newest one Debian has (28.5 when this was written).
     Sid,
 }
 
@@ -77,8 +77,7 @@ impl Release {
     fn packages(self) -> String {
         match self {
             Self::Bookworm => OLDER_PACKAGES.to_owned(),
-            Self::Trixie => PACKAGES.to_owned(),
-            Self::Sid => format!("{PACKAGES},docker-compose"),
+            Self::Trixie | Self::Sid => PACKAGES.to_owned(),
         }
     }
 
