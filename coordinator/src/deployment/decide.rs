@@ -246,7 +246,11 @@ impl View<'_> {
             match self.deployment.nodes.get(node).and_then(|part| self.lost_at(part)) {
                 None => decision.moves.push(Move::Revert(*node)),
                 Some(at) if at <= self.now => return halted(Halt::Unreachable { node: *node }),
-                Some(at) => decision.wake_at = earlier(decision.wake_at, Some(at)),
+                // Those that finished before it come after it.
+                Some(at) => {
+                    decision.wake_at = earlier(decision.wake_at, Some(at));
+                    break;
+                }
             }
         }
         decision
