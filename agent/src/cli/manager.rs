@@ -4,7 +4,7 @@
 //! never let an engine or a coordinator that does not answer look like an agent that is dead: it is the one that puts
 //! things back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use redeploy_agent::session::Onlooker;
@@ -25,8 +25,11 @@ pub(crate) struct Manager {
     traces: Option<Arc<Traces>>,
 }
 
-/// Tells that it is alive, until this is dropped.
-pub(crate) struct Alive(JoinHandle<()>);
+/// Tells that the program is alive, or that it is stopping, until this is dropped.
+pub(crate) struct Alive {
+    beats: JoinHandle<()>,
+    stopping: Arc<Once>,
+}
 
 impl Manager {
     pub(crate) fn new(traces: Option<Traces>) -> Self {
@@ -35,20 +38,22 @@ impl Manager {
 
     /// Says that the program is alive as long as its tasks get their turns. From `stop` on, that it is stopping.
     pub(crate) fn keep_alive(stop: CancellationToken) -> Alive {
-        Alive(tokio::spawn(async move {
-            if let Some(limit) = sd_notify::watchdog_enabled() {
-                tokio::select! {
-                    () = beat(limit / 2, &[NotifyState::Watchdog]) => {}
-                    () = stop.cancelled() => {}
-                }
-                tell(&[NotifyState::Stopping]);
-                let states = [NotifyState::Watchdog, NotifyState::ExtendTimeoutUsec(STOPPING_MORE_US)];
-                return beat((limit / 2).min(STOPPING_BEAT), &states).await;
+        let stopping = Arc::new(Once::new());
+        let said = Arc::clone(&stopping);
+        let beats = tokio::spawn(async move {
+            let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+            tokio::select! {
+                () = beat(watchdog, &[NotifyState::Watchdog]) => {}
+                () = stop.cancelled() => {}
             }
-            stop.cancelled().await;
-            tell(&[NotifyState::Stopping]);
-            beat(STOPPING_BEAT, &[NotifyState::ExtendTimeoutUsec(STOPPING_MORE_US)]).await;
-        }))
+            say_stopping(&said);
+            let every = watchdog.map_or(STOPPING_BEAT, |half| half.min(STOPPING_BEAT));
+            let alive = watchdog.map(|_| NotifyState::Watchdog);
+            let longer = NotifyState::ExtendTimeoutUsec(STOPPING_MORE_US);
+            let states: Vec<NotifyState> = alive.into_iter().chain([longer]).collect();
+            beat(Some(every), &states).await;
+        });
+        Alive { beats, stopping }
     }
 
     /// Sends what was not sent.
@@ -82,12 +87,20 @@ impl Onlooker for Manager {
 }
 
 impl Drop for Alive {
+    /// What had nothing to finish is over before its beats got their turn to say that it is stopping.
     fn drop(&mut self) {
-        self.0.abort();
+        self.beats.abort();
+        say_stopping(&self.stopping);
     }
 }
 
-async fn beat(every: Duration, states: &[NotifyState<'_>]) {
+fn say_stopping(said: &Once) {
+    said.call_once(|| tell(&[NotifyState::Stopping]));
+}
+
+/// Tells these states each time. With no time between them, nothing, for ever.
+async fn beat(every: Option<Duration>, states: &[NotifyState<'_>]) {
+    let Some(every) = every else { return std::future::pending().await };
     let mut beat = tokio::time::interval(every);
     loop {
         beat.tick().await;

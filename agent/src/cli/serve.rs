@@ -61,8 +61,8 @@ pub(super) async fn run(config: Config, screen: &Screen, faults: Faults) -> Resu
     let alive = Manager::keep_alive(stop.clone());
     let ended: Result<(), RunError> =
         Box::pin(session::run_watched(means, stop, Arc::clone(&manager) as _)).await;
-    drop((listening, alive));
     manager.close().await;
+    drop((listening, alive));
     ended.map(|()| Exit::Done).map_err(|error| refused(&explain(&error)))
 }
 

@@ -54,3 +54,19 @@ fn a_service_manager_is_told_that_the_agent_is_ready_connected_alive_and_stoppin
     ensure!(lines?.iter().any(|line| line["message"] == "a session began"), "{}", ended.describe());
     Ok(())
 }
+
+/// A host that never joined has nothing to do, and nothing to finish: it is over at once.
+#[test]
+fn a_service_manager_is_told_also_of_an_agent_that_ends_by_itself() -> Result<()> {
+    let sandbox = Sandbox::new("agent that ends")?;
+    let fleet = Fleet::new(&sandbox)?;
+    let path = sandbox.path().join("notify");
+    let socket = UnixDatagram::bind(&path)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let path = path.to_str().context("the path is not UTF-8")?;
+    let agent = fleet.agent("host")?.variable("NOTIFY_SOCKET", path);
+    agent.spawn(&["run"])?.wait(PATIENCE)?.expect_code(2)?;
+    let told = until(&socket, "STOPPING=1")?;
+    ensure!(told == ["STOPPING=1"], "{told:?}");
+    Ok(())
+}
