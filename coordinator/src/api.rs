@@ -151,13 +151,12 @@ impl Api {
         };
         let found = self.store.deployments(&filter).await?;
         // A group whose nodes are gone still has a history.
-        if found.is_empty() && filter.before.is_none() {
+        if found.is_empty() && filter.before.is_none() && filter.names_something() {
             self.check_names(request).await?;
         }
-        let last = found.last().map(|last| last.id.to_string()).unwrap_or_default();
+        let last = found.last().map(|(last, _)| last.id.to_string()).unwrap_or_default();
         let is_full = found.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-        let deployments =
-            found.iter().map(|deployment| v1::Deployment { nodes: Vec::new(), ..show::head(deployment) });
+        let deployments = found.iter().map(|(deployment, counts)| show::head(deployment, counts));
         Ok(v1::ListDeploymentsResponse {
             deployments: deployments.collect(),
             next_page_token: if is_full { last } else { String::new() },

@@ -6,6 +6,7 @@
 
 mod carry_out;
 mod command;
+mod counts;
 mod decide;
 mod explain;
 mod node;
@@ -26,6 +27,7 @@ use crate::moment::Moment;
 
 pub use carry_out::{Errand, ErrandKind, Settled, carry_out, settle};
 pub use command::{Command, CommandRefused};
+pub use counts::Counts;
 pub use decide::{Decision, Move, decide};
 pub use explain::{Explanation, Reason};
 pub use node::{Doing, Failure, NodePart, NodeState, Verdict};

@@ -104,6 +104,10 @@ impl Door {
                     continue;
                 }
             };
+            // Or the end of an answer waits until the beginning of it is acknowledged, tens of milliseconds.
+            if let Err(error) = tcp.set_nodelay(true) {
+                tracing::debug!(%address, %error, "it may answer slowly");
+            }
             let owner = owner_of(address.ip());
             let (Some(place), Some(handshake)) = (self.places.take(owner), self.handshakes.take(owner))
             else {

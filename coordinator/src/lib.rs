@@ -25,6 +25,7 @@ pub mod questions;
 pub mod server;
 pub mod sessions;
 pub mod store;
+mod threads;
 mod traces;
 mod upkeep;
 pub mod views;

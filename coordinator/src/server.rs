@@ -33,6 +33,7 @@ use crate::sessions::{self, HostBook, ListenError, Listening, Sessions};
 use crate::store::{
     Failing, NewApiToken, OpenError, Plan, Role, SealError, Sealer, Secret, Sqlite, StoreError,
 };
+use crate::threads::FleetThreads;
 use crate::traces::Traced;
 use crate::upkeep;
 use crate::views::Views;
@@ -128,6 +129,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// There are no threads to be had.
+    #[error("cannot start threads: check the limits of this user and of the unit (`TasksMax=`)")]
+    Threads(#[source] io::Error),
     /// Agents cannot be served.
     #[error(transparent)]
     Agents(#[from] ListenError),
@@ -150,6 +154,8 @@ pub struct Server {
     ca_fingerprint: [u8; 32],
     store: Sqlite,
     traces: Option<Arc<Traces>>,
+    /// Let go last: the driver and all sessions run on them.
+    _fleet: FleetThreads,
     /// Kept open as long as this runs.
     _lock: File,
 }
@@ -211,21 +217,25 @@ impl Server {
             core.remember_login(id, login);
         }
         // Both ports are taken before anything runs, so that a failed start has done nothing.
-        let for_agents = bind(settings.listen).await?;
+        let fleet = FleetThreads::start().map_err(StartError::Threads)?;
+        let for_agents = bind_on(&fleet, settings.listen).await?;
         let for_operators = bind(settings.api_listen).await?;
 
         let (driver, inputs) = driver::driver();
         let for_pulse = driver.clone();
         let views = Arc::new(Views::default());
         let stop_driver = CancellationToken::new();
-        let driving = tokio::spawn(driver::run(core, inputs, Arc::clone(&views), stop_driver.clone()));
+        let driving = fleet.spawn(driver::run(core, inputs, Arc::clone(&views), stop_driver.clone()));
         let agents = Agents::new(store.clone(), driver.clone(), Arc::clone(&views));
-        let saying = tokio::spawn(exchange::run(sessions.clone(), events, agents));
+        let saying = fleet.spawn(exchange::run(sessions.clone(), events, agents));
         let upkeep = tokio::spawn(upkeep::run(store.clone(), sessions.clone()));
         let (grace, gate) = (settings.grace, Gate::new(settings.limits.calls));
         let api = Api { store: store.clone(), driver, views, sealer, hosts: exchange, grace, gate };
         let ca_fingerprint = sha256(sessions.authority().certificate());
-        let agents = sessions::listen(&sessions, for_agents)?;
+        let agents = {
+            let _theirs = fleet.enter();
+            sessions::listen(&sessions, for_agents)?
+        };
         let operators = api::listen(Arc::new(api), sessions.authority(), for_operators)?;
         Ok(Self {
             agents,
@@ -239,6 +249,7 @@ impl Server {
             ca_fingerprint,
             store,
             traces,
+            _fleet: fleet,
             _lock: lock,
         })
     }
@@ -316,6 +327,12 @@ fn keep_private(dir: &Path) -> Result<(), NotPrivate> {
         private::closed(&dir.join(file))?;
     }
     Ok(())
+}
+
+/// A listener that wakes the fleet's threads.
+async fn bind_on(fleet: &FleetThreads, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let ended = |error| StartError::Threads(io::Error::other(error));
+    fleet.spawn(bind(address)).await.map_err(ended)?
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -110,9 +110,9 @@ impl Api {
             let facts: Vec<v1::ContainerFacts> = rows.iter().filter_map(facts).collect();
             let running = facts.iter().filter(|facts| facts.state() == v1::ContainerState::Running).count();
             let images: BTreeSet<String> = facts.iter().map(|facts| facts.image.clone()).collect();
-            let open = open.iter().find(|d| d.env.as_str() == env && d.group.as_str() == name);
+            let open = open.iter().find(|(d, _)| d.env.as_str() == env && d.group.as_str() == name);
             v1::Group {
-                open_deployment_id: open.map(|open| open.id.to_string()).unwrap_or_default(),
+                open_deployment_id: open.map(|(open, _)| open.id.to_string()).unwrap_or_default(),
                 env,
                 name,
                 nodes: u32::try_from(rows.len()).unwrap_or(u32::MAX),

@@ -7,7 +7,7 @@ use redeploy_proto::v1;
 
 use super::{Api, Refusal};
 use crate::deployment::{
-    Deployment, Explanation, NodePart, NodeState, OnFailure, Parallel, Phase, Reason, Terms,
+    Counts, Deployment, Explanation, NodePart, NodeState, OnFailure, Parallel, Phase, Reason, Terms,
 };
 use crate::driver::wire::redeploy_options;
 use crate::moment::Span;
@@ -23,7 +23,7 @@ impl Api {
         let explanation = self.views.explanation(deployment.id).unwrap_or_default();
         let node = |part: &NodePart| self.node(part, &mut reports, &explanation);
         let nodes = deployment.nodes.values().map(node).collect();
-        Ok(v1::Deployment { nodes, ..head(deployment) })
+        Ok(v1::Deployment { nodes, ..head(deployment, &Counts::of(&deployment.nodes)) })
     }
 
     fn node(
@@ -63,24 +63,19 @@ fn refused_or(state: &NodeState, reason: Option<&Reason>) -> String {
 }
 
 /// A deployment without its nodes.
-pub(super) fn head(deployment: &Deployment) -> v1::Deployment {
+pub(super) fn head(deployment: &Deployment, counts: &Counts) -> v1::Deployment {
     let terms = &deployment.terms;
-    let count = |wanted: fn(&NodeState) -> bool| {
-        let nodes = deployment.nodes.values().filter(|part| wanted(&part.state)).count();
-        u32::try_from(nodes).unwrap_or(u32::MAX)
-    };
     let on_failure = match terms.on_failure {
         OnFailure::Halt => v1::FailurePolicy::Halt,
         OnFailure::Rollback => v1::FailurePolicy::Rollback,
     };
-    let only = deployment.nodes.keys().next().filter(|_| deployment.nodes.len() == 1);
     let kind = if terms.image.is_empty() { v1::RedeployKind::Revert } else { v1::RedeployKind::Redeploy };
     v1::Deployment {
         deployment_id: deployment.id.to_string(),
         target: Some(v1::Target {
             env: deployment.env.to_string(),
             group: deployment.group.to_string(),
-            node_id: only.map_or(0, |node| node.0),
+            node_id: counts.only.map_or(0, |node| node.0),
         }),
         kind: kind.into(),
         image: Some(image(deployment)),
@@ -96,14 +91,9 @@ pub(super) fn head(deployment: &Deployment) -> v1::Deployment {
         deadline_at_ms: deployment.deadline.0,
         created_by: deployment.created_by.clone(),
         comment: deployment.comment.clone(),
-        nodes_total: count(|_| true),
-        nodes_done: count(|state| matches!(state, NodeState::Done { .. })),
-        nodes_failed: count(|state| {
-            matches!(
-                state,
-                NodeState::Failed { .. } | NodeState::RevertFailed { .. } | NodeState::Refused { .. }
-            )
-        }),
+        nodes_total: counts.total,
+        nodes_done: counts.done,
+        nodes_failed: counts.failed,
     }
 }
 

@@ -45,18 +45,26 @@ pub struct Settled {
 /// limit only keeps a defect from becoming an endless loop.
 const ROUNDS_MAX: usize = 32;
 
-/// Decides and carries out until nothing moves any more.
+/// Moves made at once at most. They are stored in one transaction, and whatever else is stored waits for it; the rest is
+/// for the next turn, which comes at once.
+const MOVES_MAX: usize = 500;
+
+/// Decides and carries out until nothing moves any more, or [`MOVES_MAX`] moves are made.
 pub fn settle(deployment: &mut Deployment, fleet: &Fleet, now: Moment) -> Settled {
     let mut errands = Vec::new();
+    let mut room = MOVES_MAX;
     let (mut decision, mut explanation) = decide(deployment, fleet, now);
     for _ in 0..ROUNDS_MAX {
-        if decision.moves.is_empty() {
+        if decision.moves.is_empty() || room == 0 {
             break;
         }
+        decision.moves.truncate(room);
+        room -= decision.moves.len();
         errands.extend(carry_out(deployment, &decision, now));
         (decision, explanation) = decide(deployment, fleet, now);
     }
-    Settled { errands, wake_at: decision.wake_at, explanation }
+    let wake_at = if decision.moves.is_empty() { decision.wake_at } else { Some(now) };
+    Settled { errands, wake_at, explanation }
 }
 
 /// Makes the moves of one decision.

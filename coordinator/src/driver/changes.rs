@@ -1,6 +1,6 @@
 //! What changed between two states of a deployment: the rows to store and the events to tell.
 
-use crate::deployment::{Deployment, NodePart, NodeState, Phase};
+use crate::deployment::{Counts, Deployment, NodePart, NodeState, Phase};
 use crate::store::{NewDeployment, NewEvent, Saved};
 
 /// The rows that changed; `None` if nothing did.
@@ -13,7 +13,7 @@ pub(super) fn saved(
         after.nodes.changed_since(before.map(|before| &before.nodes)).cloned().collect();
     let head = after.head();
     let same = before.is_some_and(|before| parts.is_empty() && head == before.head());
-    (!same).then_some(Saved { head, parts, new })
+    (!same).then(|| Saved { head, counts: Counts::of(&after.nodes), parts, new })
 }
 
 /// One event for each phase entered and each node's state that people care for.

@@ -5,7 +5,7 @@ use redeploy_proto::RedeployId;
 use serde::Serialize;
 
 use super::StoreError;
-use crate::deployment::{Deployment, NodePart};
+use crate::deployment::{Counts, Deployment, NodePart};
 use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::Moment;
 
@@ -31,6 +31,8 @@ pub struct Batch {
 pub struct Saved {
     /// Without its nodes.
     pub head: Deployment,
+    /// Of all its nodes.
+    pub counts: Counts,
     /// The nodes that are new or changed.
     pub parts: Vec<NodePart>,
     /// For a new one.

@@ -3,8 +3,8 @@
 use redeploy_proto::RedeployId;
 use sqlx::FromRow;
 
-use super::{Idempotency, Sqlite, StoreError, failed};
-use crate::deployment::Deployment;
+use super::{Idempotency, Sqlite, StoreError, failed, unreadable};
+use crate::deployment::{Counts, Deployment};
 use crate::ids::{DeploymentId, EnvName, GroupName, NodeId};
 use crate::moment::{Moment, Span};
 
@@ -82,6 +82,14 @@ pub struct DeploymentFilter {
     pub limit: u32,
 }
 
+impl DeploymentFilter {
+    /// Whether it names anything that may not exist.
+    #[must_use]
+    pub fn names_something(&self) -> bool {
+        self.env.is_some() || self.group.is_some() || self.node.is_some()
+    }
+}
+
 /// How long an idempotency key answers the same deployment.
 pub const KEY_LIFE: Span = Span::minutes(24 * 60);
 
@@ -98,13 +106,16 @@ fn one_line(text: &str) -> String {
 }
 
 impl Sqlite {
-    /// Deployments with their nodes, newest first.
+    /// Deployments without their nodes, newest first, each with how many nodes stand where.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn deployments(&self, filter: &DeploymentFilter) -> Result<Vec<Deployment>, StoreError> {
-        let bodies: Vec<String> = sqlx::query_scalar(
-            "SELECT body FROM deployments WHERE ($1 IS NULL OR env = $1) AND ($2 IS NULL OR grp = $2) \
+    pub async fn deployments(
+        &self,
+        filter: &DeploymentFilter,
+    ) -> Result<Vec<(Deployment, Counts)>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT body, counts FROM deployments WHERE ($1 IS NULL OR env = $1) AND ($2 IS NULL OR grp = $2) \
              AND ($3 = 0 OR is_open = 1) AND ($4 IS NULL OR deployment_id < $4) \
              AND ($5 IS NULL OR EXISTS (SELECT 1 FROM deployment_nodes AS part \
              WHERE part.deployment_id = deployments.deployment_id AND part.node_id = $5)) \
@@ -119,11 +130,12 @@ impl Sqlite {
         .fetch_all(&self.reader)
         .await
         .map_err(failed("list deployments"))?;
-        let mut deployments = Vec::with_capacity(bodies.len());
-        for body in bodies {
-            deployments.push(self.whole(body).await?);
-        }
-        Ok(deployments)
+        let row = |(body, counts): (String, String)| {
+            let head = serde_json::from_str(&body).map_err(unreadable("deployment in table deployments"))?;
+            let counts = serde_json::from_str(&counts).map_err(unreadable("counts in table deployments"))?;
+            Ok((head, counts))
+        };
+        rows.into_iter().map(row).collect()
     }
 
     /// How many deployments are in each phase: the phase as JSON, and the number. Of phases that say why, one stands for all.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use redeploy_proto::RedeployId;
 
 use super::*;
-use crate::deployment::{Deployment, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms};
+use crate::deployment::{
+    Counts, Deployment, Failure, NodePart, NodeState, OnFailure, Options, Parallel, Phase, Terms, Verdict,
+};
 use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
 
@@ -77,8 +79,9 @@ fn deployment(phase: Phase) -> Deployment {
 
 fn batch(deployment: &Deployment, new: bool) -> Batch {
     let (head, parts) = (deployment.head(), deployment.nodes.values().cloned().collect());
+    let counts = Counts::of(&deployment.nodes);
     let new = new.then(|| NewDeployment { idempotency: None, login: Some(vec![7; 40]) });
-    Batch { at: Some(NOW), saved: vec![Saved { head, parts, new }], ..Batch::default() }
+    Batch { at: Some(NOW), saved: vec![Saved { head, counts, parts, new }], ..Batch::default() }
 }
 
 fn order(deployment: &Deployment) -> NewOrder {
@@ -121,6 +124,38 @@ async fn a_batch_is_there_after_the_store_was_closed_and_opened() {
     assert_eq!(store.load().await.unwrap().0, []);
     assert_eq!(store.load_one(over.id).await.unwrap(), Some(over.clone()));
     assert_eq!(store.sealed_login(over.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_list_counts_nodes_and_so_does_the_migration_of_an_older_store() {
+    let (store, _dir) = store().await;
+    let mut life = deployment(Phase::Rolling);
+    store.commit(&batch(&life, true)).await.unwrap();
+    let listed = async |only| {
+        let filter = DeploymentFilter { only_open: true, limit: 10, ..DeploymentFilter::default() };
+        let counts = store.deployments(&filter).await.unwrap()[0].1;
+        assert_eq!(counts.only, only);
+        (counts.total, counts.done, counts.failed)
+    };
+    assert_eq!(listed(Some(NodeId(1))).await, (1, 0, 0));
+    let failure = Failure { verdict: Verdict::Stuck, why: "no".into() };
+    let states = [
+        NodeState::Done { at: NOW },
+        NodeState::Failed { at: NOW, failure: failure.clone(), passed_over: false },
+        NodeState::RevertFailed { at: NOW, failure },
+        NodeState::Refused { why: "no".into() },
+        NodeState::Ready,
+    ];
+    for (node, state) in (2..).zip(states) {
+        let part = NodePart { node: NodeId(node), state, ..life.nodes[&NodeId(1)].clone() };
+        life.nodes.put(part);
+    }
+    store.commit(&batch(&life, false)).await.unwrap();
+    assert_eq!(listed(None).await, (6, 1, 3));
+
+    sqlx::query("ALTER TABLE deployments DROP COLUMN counts").execute(&store.writer).await.unwrap();
+    sqlx::raw_sql(include_str!("../../migrations/0005_counts.sql")).execute(&store.writer).await.unwrap();
+    assert_eq!(listed(None).await, (6, 1, 3));
 }
 
 #[tokio::test]

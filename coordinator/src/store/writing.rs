@@ -1,8 +1,11 @@
 //! The driver's batches, into SQLite.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
+use redeploy_proto::RedeployId;
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use super::memory::matters;
@@ -17,6 +20,9 @@ type Tx<'a> = Transaction<'a, Db>;
 /// Rows in one statement at most, so that its text stays below a few hundred KiB.
 const TOGETHER: usize = 1000;
 
+/// The same of reports, which may be long.
+const REPORTS_TOGETHER: usize = 100;
+
 // Two orders for one node in one statement get two generations.
 const ORDERS_INSERT: &str = "\
     INSERT INTO orders (redeploy_id, kind, deployment_id, node_id, host_id, generation, stored_at) \
@@ -28,6 +34,10 @@ const GENERATIONS_RAISE: &str = "\
     UPDATE nodes SET generation = generation + o.count \
     FROM (SELECT value ->> '$.node' AS node, count(*) AS count FROM json_each($1) GROUP BY 1) o \
     WHERE nodes.node_id = o.node";
+const REPORTS_SAVE: &str = "\
+    UPDATE orders SET report = unhex(r.report) \
+    FROM (SELECT value ->> '$[0]' AS id, value ->> '$[1]' AS report FROM json_each($1)) r \
+    WHERE orders.redeploy_id = r.id";
 const EVENTS_INSERT: &str = "\
     INSERT INTO events (at, kind, env, grp, node_id, host_id, deployment_id, redeploy_id, by_whom, text) \
     SELECT $1, value ->> '$.kind', value ->> '$.env', value ->> '$.group', value ->> '$.node', value ->> '$.host', \
@@ -75,14 +85,7 @@ impl Ledger for Sqlite {
             save(&mut tx, saved, at).await?;
         }
         let stored = insert_orders(&mut tx, &batch.orders, at).await?;
-        for (id, report) in &batch.reports {
-            sqlx::query("UPDATE orders SET report = $1 WHERE redeploy_id = $2")
-                .bind(report)
-                .bind(id.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(failed("store a report"))?;
-        }
+        save_reports(&mut tx, &batch.reports).await?;
         insert_events(&mut tx, &batch.events, at).await?;
         let mut wiped = 0;
         for id in &batch.wipe {
@@ -147,6 +150,7 @@ async fn expire_keys(tx: &mut Tx<'_>, at: Moment) -> Result<(), StoreError> {
 async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreError> {
     let head = &saved.head;
     let body = serde_json::to_string(head).map_err(unreadable("deployment"))?;
+    let counts = serde_json::to_string(&saved.counts).map_err(unreadable("counts of a deployment"))?;
     match &saved.new {
         Some(new) => {
             let idempotency = new.idempotency.as_ref();
@@ -155,7 +159,7 @@ async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreErr
             }
             sqlx::query(
                 "INSERT INTO deployments (deployment_id, env, grp, phase, is_open, created_at, idem_by, idem_key, \
-                 idem_request, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                 idem_request, body, counts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             )
             .bind(head.id.to_string())
             .bind(head.env.as_str())
@@ -167,6 +171,7 @@ async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreErr
             .bind(idempotency.map(|key| key.key.clone()))
             .bind(idempotency.map(|key| key.request.clone()))
             .bind(body)
+            .bind(counts)
             .execute(&mut **tx)
             .await
             .map_err(failed("begin a deployment of this group"))?;
@@ -181,11 +186,12 @@ async fn save(tx: &mut Tx<'_>, saved: &Saved, at: Moment) -> Result<(), StoreErr
         }
         None => {
             sqlx::query(
-                "UPDATE deployments SET phase = $1, is_open = $2, body = $3 WHERE deployment_id = $4",
+                "UPDATE deployments SET phase = $1, is_open = $2, body = $3, counts = $4 WHERE deployment_id = $5",
             )
             .bind(head.phase.word())
             .bind(is_open(&head.phase))
             .bind(body)
+            .bind(counts)
             .bind(head.id.to_string())
             .execute(&mut **tx)
             .await
@@ -211,6 +217,18 @@ async fn save_parts(tx: &mut Tx<'_>, id: DeploymentId, parts: &[NodePart]) -> Re
         .execute(&mut **tx)
         .await
         .map_err(failed("store the nodes of a deployment"))?;
+    }
+    Ok(())
+}
+
+async fn save_reports(tx: &mut Tx<'_>, reports: &[(RedeployId, Vec<u8>)]) -> Result<(), StoreError> {
+    // Of several words about one order the last counts.
+    let last: BTreeMap<&RedeployId, &[u8]> = reports.iter().map(|(id, report)| (id, &report[..])).collect();
+    let rows: Vec<(String, String)> =
+        last.into_iter().map(|(id, report)| (id.to_string(), HEXLOWER.encode(report))).collect();
+    for some in rows.chunks(REPORTS_TOGETHER) {
+        let json = serde_json::to_string(some).map_err(unreadable("report"))?;
+        sqlx::query(REPORTS_SAVE).bind(json).execute(&mut **tx).await.map_err(failed("store a report"))?;
     }
     Ok(())
 }
