@@ -213,6 +213,11 @@ impl Connection {
         }
     }
 
+    /// Who is behind it.
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
     fn leaves_after(&mut self, stay: Duration, place: Place) {
         self.leaves = Some((Box::pin(tokio::time::sleep(stay)), place));
     }

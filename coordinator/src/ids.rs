@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,9 +19,10 @@ const NAME_MAX: usize = 63;
 pub struct NodeId(pub u32);
 
 /// A host: chosen by the coordinator when its agent enrols, written into its certificate.
+/// Copies share the text: every part of this program knows every host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HostId(String);
+#[serde(try_from = "String", into = "String")]
+pub struct HostId(Arc<str>);
 
 /// A deployment. Version 7, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,7 +80,7 @@ macro_rules! name {
         }
         impl From<$type> for String {
             fn from(name: $type) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
         impl $type {
@@ -98,7 +100,7 @@ macro_rules! name {
 
 name!(EnvName, EnvName, "the name of an environment");
 name!(GroupName, GroupName, "the name of a node group");
-name!(HostId, HostId, "the id of a host");
+name!(HostId, |text: String| HostId(text.into()), "the id of a host");
 
 // === impl NodeId ===
 

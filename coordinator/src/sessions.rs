@@ -16,6 +16,7 @@
 mod book;
 mod enrol;
 mod event;
+mod line;
 mod listen;
 mod reader;
 mod registry;
@@ -37,7 +38,8 @@ pub use registry::NotSent;
 #[cfg(test)]
 pub(crate) use self::{
     event::{hello, said},
-    registry::{Orders, Registered},
+    line::Line,
+    registry::Registered,
 };
 use crate::bucket::Buckets;
 pub use crate::bucket::Rate;

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use redeploy_proto::v1::AgentMessage;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
+use super::Shared;
 use super::event::{Event, Said, SessionNumber, said};
-use super::registry::Ending;
-use super::{Shared, stream};
+use super::line::Line;
 use crate::bucket::{Bucket, Wait};
 use crate::ids::HostId;
 
@@ -22,7 +21,7 @@ pub(super) struct Reader {
     pub(super) host: HostId,
     pub(super) number: SessionNumber,
     pub(super) up: Streaming<AgentMessage>,
-    pub(super) ending: watch::Receiver<Ending>,
+    pub(super) line: Line,
 }
 
 impl Reader {
@@ -49,7 +48,7 @@ impl Reader {
         loop {
             let message = tokio::select! {
                 biased;
-                why = stream::ended(&mut self.ending) => return why,
+                why = self.line.ended() => return why,
                 message = timeout(grace, self.up.message()) => message,
             };
             let message = match message {
@@ -62,7 +61,7 @@ impl Reader {
                 // What it says next waits in the network, and then in the agent.
                 tokio::select! {
                     biased;
-                    why = stream::ended(&mut self.ending) => return why,
+                    why = self.line.ended() => return why,
                     () = sleep(wait) => {}
                 }
             }
@@ -82,7 +81,7 @@ impl Reader {
         tokio::select! {
             biased;
             // Whoever was cut off has nothing more to say, also not what was already read.
-            _ = stream::ended(&mut self.ending) => true,
+            _ = self.line.ended() => true,
             sent = self.shared.events.send(event) => sent.is_ok(),
         }
     }

@@ -76,7 +76,7 @@ impl AgentService for Agents {
         if hello.protocol == 0 {
             return Err(Status::failed_precondition("the agent speaks no protocol: update it"));
         }
-        let Registered { number, orders, ending } = self.shared.registry.register(&host);
+        let Registered { number, line } = self.shared.registry.register(&host);
         // It may have been revoked after the look above and before it was registered.
         if let Err(status) = self.check(&host).await {
             self.shared.registry.forget(&host, number, status.clone());
@@ -84,9 +84,9 @@ impl AgentService for Agents {
         }
         let welcome = self.welcome(&host, hello.protocol);
         let connected = Event::Connected { host: host.clone(), session: number, address, hello, open };
-        let reader = Reader { shared: Arc::clone(&self.shared), host, number, up, ending: ending.clone() };
+        let reader = Reader { shared: Arc::clone(&self.shared), host, number, up, line: line.clone() };
         tokio::spawn(reader.run(connected));
-        Ok(Response::new(Box::pin(stream::down(welcome, orders, ending))))
+        Ok(Response::new(Box::pin(stream::down(welcome, line))))
     }
 }
 

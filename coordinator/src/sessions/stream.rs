@@ -2,47 +2,31 @@
 
 use futures_util::stream::{self, Stream};
 use redeploy_proto::v1::CoordinatorMessage;
-use tokio::sync::watch;
 use tonic::Status;
 
-use super::registry::{Ending, Orders};
+use super::line::Line;
 
 struct Down {
-    first: Option<CoordinatorMessage>,
-    orders: Orders,
-    ending: watch::Receiver<Ending>,
+    first: Option<Box<CoordinatorMessage>>,
+    line: Line,
     is_over: bool,
 }
 
 /// `first`, then orders as they come. The end comes at once, before what is still queued.
 pub(super) fn down(
     first: CoordinatorMessage,
-    orders: Orders,
-    ending: watch::Receiver<Ending>,
+    line: Line,
 ) -> impl Stream<Item = Result<CoordinatorMessage, Status>> + Send + 'static {
-    let down = Down { first: Some(first), orders, ending, is_over: false };
+    let down = Down { first: Some(Box::new(first)), line, is_over: false };
     stream::unfold(down, |mut down| async move {
         if down.is_over {
             return None;
         }
         if let Some(first) = down.first.take() {
-            return Some((Ok(first), down));
+            return Some((Ok(*first), down));
         }
-        let next = tokio::select! {
-            biased;
-            why = ended(&mut down.ending) => Err(why),
-            order = down.orders.recv() => order.map(|order| *order).ok_or_else(|| Status::unavailable("the session is over")),
-        };
+        let next = down.line.next().await;
         down.is_over = next.is_err();
         Some((next, down))
     })
-}
-
-/// Waits for the end of a session.
-pub(super) async fn ended(ending: &mut watch::Receiver<Ending>) -> Status {
-    match ending.wait_for(Option::is_some).await {
-        Ok(why) => why.clone().unwrap_or_else(|| Status::internal("a session ended without a reason")),
-        // The registry let go of it without a word: its own reader ended.
-        Err(_) => Status::unavailable("the session is over"),
-    }
 }

@@ -4,15 +4,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
+use redeploy_proto::v1::CoordinatorMessage;
 use redeploy_proto::v1::coordinator_message::Message;
 use redeploy_proto::{RedeployId, v1};
-use tokio::sync::watch;
 use tonic::Status;
 
 use crate::agents::Heard;
 use crate::driver::{Input, Link, Order, SessionId, wire};
 use crate::ids::HostId;
-use crate::sessions::{self, Event, Orders, Registered, Registry, SessionNumber};
+use crate::sessions::{self, Event, Registered, Registry, SessionNumber};
 use crate::views::Views;
 
 /// More than any agent of a simulation has.
@@ -22,14 +22,18 @@ const CONTAINERS_MAX: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) number: SessionNumber,
-    pub(super) orders: Orders,
-    ending: watch::Receiver<Option<Status>>,
+    line: sessions::Line,
 }
 
 impl Line {
     /// The coordinator ended it.
     pub(super) fn is_ended(&self) -> bool {
-        self.ending.borrow().is_some() || self.ending.has_changed().is_err()
+        self.line.is_ended()
+    }
+
+    /// What waits to be said to it.
+    pub(super) fn take(&self) -> Vec<CoordinatorMessage> {
+        std::iter::from_fn(|| self.line.take()).collect()
     }
 }
 
@@ -48,10 +52,10 @@ impl Lines {
     /// A host opens a session; an older one of it ends.
     pub(super) fn open(&self, host: &HostId, hello: v1::AgentMessage) -> Line {
         let (hello, open) = sessions::hello(hello, CONTAINERS_MAX).unwrap();
-        let Registered { number, orders, ending } = self.registry.register(host);
+        let Registered { number, line } = self.registry.register(host);
         let (host, session) = (host.clone(), number);
         self.push(Event::Connected { host, session, address: None, hello, open });
-        Line { number, orders, ending }
+        Line { number, line }
     }
 
     /// The coordinator notices that a session is over. If a newer one has taken over, nothing is lost.

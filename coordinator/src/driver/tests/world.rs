@@ -364,10 +364,7 @@ impl World {
             let life = self.life;
             let Some(line) = self.agents[host].line.as_mut() else { continue };
             let number = line.number;
-            let mut messages = Vec::new();
-            while let Ok(message) = line.orders.try_recv() {
-                messages.extend(message.message);
-            }
+            let messages: Vec<_> = line.take().into_iter().filter_map(|message| message.message).collect();
             if line.is_ended() {
                 self.agents[host].line = None;
                 self.lines.close(&self.agents[host].host, number);
