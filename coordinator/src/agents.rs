@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::driver;
     use crate::sessions::SessionNumber;
-    use crate::store::HostRow;
+    use crate::store::{EventFilter, HostRow};
 
     fn connected(host: &str) -> Event {
         let container = v1::ContainerFacts {
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(lost.iter().map(|lost| lost.host.as_str()).collect::<Vec<_>>(), ["unknown"]);
         let nodes = store.nodes().await.unwrap();
         assert_eq!(nodes.iter().map(|node| node.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
-        let events = store.events(0, "", "", 10).await.unwrap();
+        let events = store.events(&EventFilter::default(), 10).await.unwrap();
         assert_eq!(events.iter().map(|event| event.host_id.as_str()).collect::<Vec<_>>(), ["known"]);
         let ended = Event::Lost { host: "unknown".parse().unwrap(), session: SessionNumber(1) };
         agents.bring(vec![ended]).await.unwrap();

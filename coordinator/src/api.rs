@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use redeploy_proto::v1;
 
-use crate::deployment::Command;
+use crate::deployment::{Command, Deployment};
 use crate::driver::{Driver, Link};
 use crate::ids::{DeploymentId, HostId, NodeId};
 use crate::moment::{Moment, Span};
@@ -123,13 +123,22 @@ impl Api {
         }
     }
 
+    /// A deployment that exists for a caller.
+    async fn deployment_for(
+        &self,
+        caller: &Caller,
+        text: &str,
+    ) -> Result<(DeploymentId, Deployment), Refusal> {
+        let id = self.find(text).await?;
+        let known = self.store.load_one(id).await?.filter(|known| caller.sees(known.env.as_str()));
+        let known = known.ok_or_else(|| Refusal::Missing(format!("there is no deployment {text:?}")))?;
+        Ok((id, known))
+    }
+
     /// One deployment with everything known of it.
     pub(crate) async fn get(&self, caller: &Caller, text: &str) -> Result<v1::Deployment, Refusal> {
         caller.may_look()?;
-        let id = self.find(text).await?;
-        let deployment = self.store.load_one(id).await?;
-        let deployment =
-            deployment.ok_or_else(|| Refusal::Missing(format!("there is no deployment {text:?}")))?;
+        let (_, deployment) = self.deployment_for(caller, text).await?;
         self.show(&deployment).await
     }
 
@@ -145,6 +154,7 @@ impl Api {
             env: refusal::optional(&request.env)?,
             group: refusal::optional(&request.group)?,
             node: (request.node_id != 0).then_some(NodeId(request.node_id)),
+            within: caller.envs.clone(),
             only_open: request.only_open,
             before: refusal::optional(&request.page_token)?,
             limit,
@@ -152,7 +162,7 @@ impl Api {
         let found = self.store.deployments(&filter).await?;
         // A group whose nodes are gone still has a history.
         if found.is_empty() && filter.before.is_none() && filter.names_something() {
-            self.check_names(request).await?;
+            self.check_names(caller, request).await?;
         }
         let last = found.last().map(|(last, _)| last.id.to_string()).unwrap_or_default();
         let is_full = found.len() == usize::try_from(limit).unwrap_or(usize::MAX);
@@ -163,8 +173,12 @@ impl Api {
         })
     }
 
-    async fn check_names(&self, request: &v1::ListDeploymentsRequest) -> Result<(), Refusal> {
-        let nodes = self.store.nodes().await?;
+    async fn check_names(
+        &self,
+        caller: &Caller,
+        request: &v1::ListDeploymentsRequest,
+    ) -> Result<(), Refusal> {
+        let nodes = self.nodes_for(caller).await?;
         names::check(&nodes, &request.env, &request.group)?;
         let id = request.node_id;
         if id == 0 || nodes.iter().any(|node| node.node_id == id) {
@@ -193,9 +207,7 @@ impl Api {
         text: &str,
         command: Command,
     ) -> Result<v1::Deployment, Refusal> {
-        let id = self.find(text).await?;
-        let known = self.store.load_one(id).await?;
-        let known = known.ok_or_else(|| Refusal::Missing(format!("there is no deployment {text:?}")))?;
+        let (id, known) = self.deployment_for(caller, text).await?;
         caller.may_deploy(&known.env)?;
         let deployment = self.driver.order(id, command, caller.name.clone()).await?;
         self.show(&deployment).await

@@ -28,7 +28,7 @@ pub use ledger::{Batch, Idempotency, Ledger, NewDeployment, NewEvent, NewOrder, 
 pub use local::LocalReport;
 pub use memory::Memory;
 pub use open::{OpenError, Sqlite};
-pub use reading::{AUDIT_CHARS_MAX, AuditRow, DeploymentFilter, EventRow, KEY_LIFE, OrderRow};
+pub use reading::{AUDIT_CHARS_MAX, AuditRow, DeploymentFilter, EventFilter, EventRow, KEY_LIFE, OrderRow};
 pub use seal::{SealError, Sealer};
 pub use secret::{Secret, hash_of};
 pub use tokens::{ApiTokenRow, JoinTokenRow, NewApiToken, Role, Used};

@@ -50,16 +50,36 @@ impl Caller {
         self.at_least(Role::Viewer)
     }
 
+    /// Look at what belongs to no environment alone.
+    pub(super) fn may_look_everywhere(&self) -> Result<(), Refusal> {
+        self.may_look()?;
+        self.is_for_all()
+    }
+
     pub(super) fn may_deploy(&self, env: &EnvName) -> Result<(), Refusal> {
         self.at_least(Role::Deployer)?;
-        if self.role == Role::Admin || self.envs.is_empty() || self.envs.contains(env) {
+        if self.sees(env.as_str()) {
             return Ok(());
         }
         Err(Refusal::Forbidden(format!("token {} is not for environment {env}", self.name)))
     }
 
     pub(super) fn may_everything(&self) -> Result<(), Refusal> {
-        self.at_least(Role::Admin)
+        self.at_least(Role::Admin)?;
+        self.is_for_all()
+    }
+
+    /// Whether its token is for this environment. What it is not for does not exist for it.
+    pub(super) fn sees(&self, env: &str) -> bool {
+        self.envs.is_empty() || self.envs.iter().any(|own| own.as_str() == env)
+    }
+
+    fn is_for_all(&self) -> Result<(), Refusal> {
+        if self.envs.is_empty() {
+            return Ok(());
+        }
+        let name = &self.name;
+        Err(Refusal::Forbidden(format!("token {name} is for some environments only; one for all is needed")))
     }
 
     fn at_least(&self, needed: Role) -> Result<(), Refusal> {

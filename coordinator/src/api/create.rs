@@ -190,7 +190,7 @@ impl Api {
 
     /// The nodes a target means. The node wins over the group; neither is an error.
     pub(super) async fn aim(&self, caller: &Caller, target: &v1::Target) -> Result<Aim, Refusal> {
-        let nodes = self.store.nodes().await?;
+        let nodes = self.nodes_for(caller).await?;
         if target.node_id != 0 {
             return one_node(caller, target, nodes);
         }

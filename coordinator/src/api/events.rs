@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{Api, Caller, Refusal, WELCOME_AGAIN, names};
-use crate::store::EventRow;
+use crate::store::{EventFilter, EventRow};
 
 /// Events in one list, unless asked otherwise, and at most.
 const EVENTS: u32 = 100;
@@ -22,16 +22,17 @@ impl Api {
         caller.may_look()?;
         let deployment = self.deployment_named(&request.deployment_id).await?;
         let (after, env) = (request.after_seq, request.env.as_str());
+        let filter = EventFilter { after, env, deployment: &deployment, within: &caller.envs };
         let rows = if request.newest > 0 {
             let count = request.newest.min(EVENTS_MAX);
-            self.store.newest_events(after, env, &deployment, count).await?
+            self.store.newest_events(&filter, count).await?
         } else {
             let limit = if request.page_size == 0 { EVENTS } else { request.page_size.min(EVENTS_MAX) };
-            self.store.events(after, env, &deployment, limit).await?
+            self.store.events(&filter, limit).await?
         };
         // An environment whose nodes are gone still has events.
         if rows.is_empty() && after == 0 {
-            names::check(&self.store.nodes().await?, env, "")?;
+            names::check(&self.nodes_for(caller).await?, env, "")?;
         }
         Ok(v1::ListEventsResponse { events: rows.into_iter().map(event).collect() })
     }
@@ -85,7 +86,9 @@ pub(super) async fn follow(
         if let Err(refusal) = api.stays(&caller).await {
             return drop(sender.send(Err(refusal.into())).await);
         }
-        let rows = match api.store.events(after, &asked.env, &asked.deployment_id, EVENTS_MAX).await {
+        let (env, deployment) = (asked.env.as_str(), asked.deployment_id.as_str());
+        let filter = EventFilter { after, env, deployment, within: &caller.envs };
+        let rows = match api.store.events(&filter, EVENTS_MAX).await {
             Ok(rows) => rows,
             Err(error) => return drop(sender.send(Err(Refusal::from(error).into())).await),
         };

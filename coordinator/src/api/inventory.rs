@@ -6,6 +6,7 @@ use prost::Message;
 use redeploy_proto::v1;
 
 use super::{Api, Caller, Refusal, names, refusal};
+use crate::deployment::Phase;
 use crate::ids::{HostId, NodeId};
 use crate::moment::Moment;
 use crate::store::{DeploymentFilter, HostRow, NodeRow};
@@ -46,11 +47,11 @@ impl Api {
     ) -> Result<v1::ListNodesResponse, Refusal> {
         caller.may_look()?;
         let hosts = self.hosts_by_id().await?;
-        let rows = self.store.nodes().await?;
+        let rows = self.nodes_for(caller).await?;
         names::check(&rows, &request.env, &request.group)?;
         let host_id = match request.host_id.as_str() {
             "" => String::new(),
-            host => self.host_row(host).await?.host_id,
+            host => self.host_for(caller, host).await?.host_id,
         };
         let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
         let rows = rows.iter().filter(|row| {
@@ -61,8 +62,8 @@ impl Api {
 
     pub(super) async fn get_node(&self, caller: &Caller, id: u32) -> Result<v1::Node, Refusal> {
         caller.may_look()?;
-        let Some(row) = self.store.node(NodeId(id)).await? else {
-            let rows = self.store.nodes().await?;
+        let Some(row) = self.store.node(NodeId(id)).await?.filter(|row| caller.sees(&row.env)) else {
+            let rows = self.nodes_for(caller).await?;
             let nearest = rows.iter().map(|row| row.node_id).min_by_key(|other| other.abs_diff(id));
             return Err(Refusal::Missing(names::missing_node(id, nearest)));
         };
@@ -79,7 +80,7 @@ impl Api {
         request: &v1::AdoptNodeRequest,
     ) -> Result<v1::Node, Refusal> {
         caller.may_everything()?;
-        let host = self.host_row(&request.host).await?;
+        let host = self.host_for(caller, &request.host).await?;
         let host: HostId = refusal::required(&host.host_id)?;
         if request.container.is_empty() {
             return Err(Refusal::Invalid("say which container".into()));
@@ -96,8 +97,14 @@ impl Api {
         Ok(v1::ForgetNodeResponse {})
     }
 
-    async fn groups(&self, env: &str) -> Result<Vec<v1::Group>, Refusal> {
+    /// The nodes that exist for a caller.
+    pub(super) async fn nodes_for(&self, caller: &Caller) -> Result<Vec<NodeRow>, Refusal> {
         let rows = self.store.nodes().await?;
+        Ok(rows.into_iter().filter(|row| caller.sees(&row.env)).collect())
+    }
+
+    async fn groups(&self, caller: &Caller, env: &str) -> Result<Vec<v1::Group>, Refusal> {
+        let rows = self.nodes_for(caller).await?;
         names::check(&rows, env, "")?;
         let mut groups: BTreeMap<(String, String), Vec<&NodeRow>> = BTreeMap::new();
         for row in rows.iter().filter(|row| env.is_empty() || row.env == env) {
@@ -110,7 +117,9 @@ impl Api {
             let facts: Vec<v1::ContainerFacts> = rows.iter().filter_map(facts).collect();
             let running = facts.iter().filter(|facts| facts.state() == v1::ContainerState::Running).count();
             let images: BTreeSet<String> = facts.iter().map(|facts| facts.image.clone()).collect();
-            let open = open.iter().find(|(d, _)| d.env.as_str() == env && d.group.as_str() == name);
+            // One at work comes before those that wait for it.
+            let its = open.iter().filter(|(d, _)| d.env.as_str() == env && d.group.as_str() == name);
+            let open = its.min_by_key(|(d, _)| d.phase == Phase::Queued);
             v1::Group {
                 open_deployment_id: open.map(|(open, _)| open.id.to_string()).unwrap_or_default(),
                 env,
@@ -129,7 +138,7 @@ impl Api {
         env: &str,
     ) -> Result<v1::ListGroupsResponse, Refusal> {
         caller.may_look()?;
-        Ok(v1::ListGroupsResponse { groups: self.groups(env).await? })
+        Ok(v1::ListGroupsResponse { groups: self.groups(caller, env).await? })
     }
 
     pub(super) async fn list_environments(
@@ -138,29 +147,52 @@ impl Api {
     ) -> Result<v1::ListEnvironmentsResponse, Refusal> {
         caller.may_look()?;
         let mut environments: BTreeMap<String, Vec<v1::Group>> = BTreeMap::new();
-        for group in self.groups("").await? {
+        for group in self.groups(caller, "").await? {
             environments.entry(group.env.clone()).or_default().push(group);
         }
         let environments = environments.into_iter().map(|(name, groups)| v1::Environment { name, groups });
         Ok(v1::ListEnvironmentsResponse { environments: environments.collect() })
     }
 
+    /// How many nodes each host has that exist for a caller.
+    async fn nodes_by_host(&self, caller: &Caller) -> Result<HashMap<String, u32>, Refusal> {
+        let mut nodes: HashMap<String, u32> = HashMap::new();
+        for node in self.nodes_for(caller).await? {
+            *nodes.entry(node.host_id).or_default() += 1;
+        }
+        Ok(nodes)
+    }
+
+    /// The hosts that exist for a caller: for one of some environments, those that have a node of them.
+    async fn hosts_for(&self, caller: &Caller) -> Result<Vec<HostRow>, Refusal> {
+        let hosts = self.store.hosts().await?;
+        if caller.envs.is_empty() {
+            return Ok(hosts);
+        }
+        let nodes = self.nodes_by_host(caller).await?;
+        Ok(hosts.into_iter().filter(|host| nodes.contains_key(&host.host_id)).collect())
+    }
+
     /// A host by id, or by name if only one has it.
-    async fn host_row(&self, text: &str) -> Result<HostRow, Refusal> {
-        // The id first: nobody has to look through a fleet for it.
-        if let Ok(id) = text.parse()
+    async fn host_for(&self, caller: &Caller, text: &str) -> Result<HostRow, Refusal> {
+        // The id first: whoever may see every host need not look through a fleet for it.
+        if caller.envs.is_empty()
+            && let Ok(id) = text.parse()
             && let Some(row) = self.store.host(&id).await?
         {
             return Ok(row);
         }
-        let hosts = self.store.hosts().await?;
+        let hosts = self.hosts_for(caller).await?;
+        if let Some(host) = hosts.iter().find(|host| host.host_id == text) {
+            return Ok(host.clone());
+        }
         let found: Vec<&HostRow> = hosts.iter().filter(|host| host.name == text).collect();
         match found.as_slice() {
             [host] => Ok((*host).clone()),
             [] => Err(Refusal::Missing(names::missing(
                 "host",
                 text,
-                hosts.iter().map(|host| host.name.as_str()),
+                hosts.iter().flat_map(|host| [host.name.as_str(), host.host_id.as_str()]),
             ))),
             [..] => Err(Refusal::Invalid(format!("{text:?} is the name of several hosts: give the id"))),
         }
@@ -190,26 +222,27 @@ impl Api {
 
     pub(super) async fn list_hosts(&self, caller: &Caller) -> Result<v1::ListHostsResponse, Refusal> {
         caller.may_look()?;
-        let mut nodes: HashMap<String, u32> = HashMap::new();
-        for node in self.store.nodes().await? {
-            *nodes.entry(node.host_id).or_default() += 1;
-        }
-        let hosts = self.store.hosts().await?;
+        let nodes = self.nodes_by_host(caller).await?;
+        let hosts = self.hosts_for(caller).await?;
         let show = |row: &HostRow| self.show_host(row, nodes.get(&row.host_id).copied().unwrap_or_default());
         Ok(v1::ListHostsResponse { hosts: hosts.iter().map(show).collect() })
     }
 
     pub(super) async fn get_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {
         caller.may_look()?;
-        let row = self.host_row(text).await?;
-        let nodes = self.store.nodes_on(&refusal::required(&row.host_id)?).await?;
+        let row = self.host_for(caller, text).await?;
+        let nodes = if caller.envs.is_empty() {
+            self.store.nodes_on(&refusal::required(&row.host_id)?).await?
+        } else {
+            self.nodes_by_host(caller).await?.get(&row.host_id).copied().unwrap_or_default()
+        };
         Ok(self.show_host(&row, nodes))
     }
 
     /// Cuts a host off: first in the store, so that it cannot come back, then its session.
     pub(super) async fn revoke_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {
         caller.may_everything()?;
-        let row = self.host_row(text).await?;
+        let row = self.host_for(caller, text).await?;
         let host: HostId = refusal::required(&row.host_id)?;
         self.store.revoke_host(&host, Moment::now()).await?;
         self.hosts.cut(&host);

@@ -3,6 +3,7 @@
 mod asking;
 mod document;
 mod rest;
+mod scope;
 mod serving;
 mod web;
 mod whole;

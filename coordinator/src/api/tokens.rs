@@ -68,6 +68,10 @@ impl Api {
             return Err(Refusal::Invalid(rule.into()));
         }
         let envs: Result<Vec<_>, _> = request.envs.iter().map(|env| refusal::required(env)).collect();
+        if request.role() == v1::Role::Admin && !request.envs.is_empty() {
+            let rule = "an admin's token is for all environments: leave them out, or choose another role";
+            return Err(Refusal::Invalid(rule.into()));
+        }
         let expires_at = if request.expires_in_ms == 0 { 0 } else { later(request.expires_in_ms) };
         let new =
             NewApiToken { name: request.name.clone(), role: role_of(request.role)?, envs: envs?, expires_at };

@@ -49,7 +49,7 @@ const ROUNDS_MAX: usize = 32;
 /// for the next turn, which comes at once.
 const MOVES_MAX: usize = 500;
 
-/// Decides and carries out until nothing moves any more, or [`MOVES_MAX`] moves are made.
+/// Decides and carries out until nothing moves any more, or as many moves are made as one turn may.
 pub fn settle(deployment: &mut Deployment, fleet: &Fleet, now: Moment) -> Settled {
     let mut errands = Vec::new();
     let mut room = MOVES_MAX;

@@ -72,6 +72,8 @@ pub struct DeploymentFilter {
     pub env: Option<EnvName>,
     /// Of this group.
     pub group: Option<GroupName>,
+    /// Of one of these environments; none: of all.
+    pub within: Vec<EnvName>,
     /// That this node is part of.
     pub node: Option<NodeId>,
     /// Not over.
@@ -80,6 +82,38 @@ pub struct DeploymentFilter {
     pub before: Option<DeploymentId>,
     /// So many.
     pub limit: u32,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EventFilter<'a> {
+    /// After this number.
+    pub after: u64,
+    /// Of this environment; empty: of all.
+    pub env: &'a str,
+    /// Of this deployment; empty: of all.
+    pub deployment: &'a str,
+    /// Of one of these environments; none: of all, and what belongs to none.
+    pub within: &'a [EnvName],
+}
+
+macro_rules! events {
+    ($order:literal) => {
+        concat!(
+            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
+             AND ($5 = '[]' OR env IN (SELECT value FROM json_each($5))) ORDER BY seq ",
+            $order,
+            " LIMIT $4"
+        )
+    };
+}
+const EVENTS_OLDEST: &str = events!("");
+const EVENTS_NEWEST: &str = events!("DESC");
+
+/// Names as a JSON list.
+fn list(names: &[EnvName]) -> String {
+    let names: Vec<&str> = names.iter().map(EnvName::as_str).collect();
+    serde_json::Value::from(names).to_string()
 }
 
 impl DeploymentFilter {
@@ -119,6 +153,7 @@ impl Sqlite {
              AND ($3 = 0 OR is_open = 1) AND ($4 IS NULL OR deployment_id < $4) \
              AND ($5 IS NULL OR EXISTS (SELECT 1 FROM deployment_nodes AS part \
              WHERE part.deployment_id = deployments.deployment_id AND part.node_id = $5)) \
+             AND ($7 = '[]' OR env IN (SELECT value FROM json_each($7))) \
              ORDER BY deployment_id DESC LIMIT $6",
         )
         .bind(filter.env.as_ref().map(EnvName::as_str))
@@ -127,6 +162,7 @@ impl Sqlite {
         .bind(filter.before.map(|id| id.to_string()))
         .bind(filter.node.map(|node| i64::from(node.0)))
         .bind(i64::from(filter.limit))
+        .bind(list(&filter.within))
         .fetch_all(&self.reader)
         .await
         .map_err(failed("list deployments"))?;
@@ -238,54 +274,43 @@ impl Sqlite {
             .map_err(failed("read a sealed login"))
     }
 
-    /// Events after a number, of all or one environment or deployment.
+    /// Events that fit, oldest first.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn events(
-        &self,
-        after: u64,
-        env: &str,
-        deployment: &str,
-        limit: u32,
-    ) -> Result<Vec<EventRow>, StoreError> {
-        sqlx::query_as(
-            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
-             ORDER BY seq LIMIT $4",
-        )
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(env)
-        .bind(deployment)
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed("read events"))
+    pub async fn events(&self, filter: &EventFilter<'_>, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        self.events_by(EVENTS_OLDEST, filter, limit).await
     }
 
-    /// The newest events after a number, oldest of them first.
+    /// The newest events that fit, oldest of them first.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn newest_events(
         &self,
-        after: u64,
-        env: &str,
-        deployment: &str,
+        filter: &EventFilter<'_>,
         count: u32,
     ) -> Result<Vec<EventRow>, StoreError> {
-        let mut rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT * FROM events WHERE seq > $1 AND ($2 = '' OR env = $2) AND ($3 = '' OR deployment_id = $3) \
-             ORDER BY seq DESC LIMIT $4",
-        )
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(env)
-        .bind(deployment)
-        .bind(i64::from(count))
-        .fetch_all(&self.reader)
-        .await
-        .map_err(failed("read events"))?;
+        let mut rows = self.events_by(EVENTS_NEWEST, filter, count).await?;
         rows.reverse();
         Ok(rows)
+    }
+
+    async fn events_by(
+        &self,
+        query: &'static str,
+        filter: &EventFilter<'_>,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        sqlx::query_as(query)
+            .bind(i64::try_from(filter.after).unwrap_or(i64::MAX))
+            .bind(filter.env)
+            .bind(filter.deployment)
+            .bind(i64::from(limit))
+            .bind(list(filter.within))
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed("read events"))
     }
 
     /// Writes a line into the audit log. What strangers chose in it is cut to one line of [`AUDIT_CHARS_MAX`].

@@ -4,7 +4,7 @@ use super::whole::{report, say, whole};
 use super::*;
 use crate::moment::Moment;
 use crate::sessions::Said;
-use crate::store::Ledger;
+use crate::store::{EventFilter, Ledger};
 
 #[tokio::test]
 async fn a_plan_asks_every_node_about_the_digest_the_first_one_found_and_stores_nothing() {
@@ -76,7 +76,8 @@ async fn what_a_command_on_a_host_did_is_an_event_and_the_last_redeploy_of_its_n
     for _ in 0..2 {
         say(&whole.agents, &host, Said::Report(id, Box::new(local.clone()))).await;
     }
-    let events = api.store.events(0, "live", "", 1000).await.unwrap();
+    let events =
+        api.store.events(&EventFilter { env: "live", ..EventFilter::default() }, 1000).await.unwrap();
     let told: Vec<_> = events.iter().filter(|event| event.kind == "node.local_redeploy").collect();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].node_id, told[0].host_id.as_str(), told[0].grp.as_str()), (3, "w1", "cp"));
@@ -88,12 +89,13 @@ async fn what_a_command_on_a_host_did_is_an_event_and_the_last_redeploy_of_its_n
     // What ends otherwise later is told again.
     let stuck = v1::Report { verdict: v1::Verdict::Stuck.into(), ..local };
     say(&whole.agents, &host, Said::Report(id, Box::new(stuck.clone()))).await;
-    let events = api.store.events(0, "live", "", 1000).await.unwrap();
+    let events =
+        api.store.events(&EventFilter { env: "live", ..EventFilter::default() }, 1000).await.unwrap();
     assert!(events.last().is_some_and(|event| event.text.contains("is stuck, a human is needed")));
     // A container that is no node has no last redeploy, and still an event.
     let other = v1::Report { container: "db".into(), ..stuck };
     say(&whole.agents, &host, Said::Report(RedeployId::generate(), Box::new(other.clone()))).await;
-    let events = api.store.events(0, "", "", 1000).await.unwrap();
+    let events = api.store.events(&EventFilter::default(), 1000).await.unwrap();
     assert!(events.last().is_some_and(|event| event.node_id == 0 && event.text.starts_with("db: ")));
 
     // Of an order and a command the one that ended later counts.

@@ -7,6 +7,7 @@ use super::*;
 use crate::agents::Agents;
 use crate::driver::wire;
 use crate::sessions::{Event, Said, SessionNumber};
+use crate::store::EventFilter;
 use redeploy_proto::v1::coordinator_message::Message as Down;
 
 /// Carries what the driver says to the agents of this test.
@@ -180,7 +181,13 @@ async fn a_group_is_rolled_over_and_taken_back() {
     whole.room.api.command(&caller, &action(&id), "rollback", Command::Rollback).await.unwrap();
     let back = whole.rests(&caller, &id, v1::DeploymentPhase::RolledBack).await;
     assert_eq!(phases(&back), [v1::NodePhase::Reverted; 3]);
-    let events = whole.room.api.store.events(0, "", &id, 1000).await.unwrap();
+    let events = whole
+        .room
+        .api
+        .store
+        .events(&EventFilter { deployment: &id, ..EventFilter::default() }, 1000)
+        .await
+        .unwrap();
     let count = |kind: &str| events.iter().filter(|event| event.kind == kind).count();
     assert_eq!((count("deployment.done"), count("node.done")), (1, 3), "a refused order tells nothing again");
     let node = back.nodes[1].node_id;
@@ -201,7 +208,13 @@ async fn a_broken_image_halts_at_the_first_node_it_breaks_and_the_rest_is_untouc
     assert_eq!(phases(&halted), expected);
     assert_eq!(halted.reason, "node 4 failed");
     assert_eq!(halted.nodes[2].waits_for, "halted: node 4 failed");
-    let events = whole.room.api.store.events(0, "live", "", 1000).await.unwrap();
+    let events = whole
+        .room
+        .api
+        .store
+        .events(&EventFilter { env: "live", ..EventFilter::default() }, 1000)
+        .await
+        .unwrap();
     assert!(events.iter().any(|event| event.kind == "deployment.halted"));
 
     let id = made.deployment_id;

@@ -25,7 +25,7 @@ pub(in crate::cli) struct CreateArgs {
     /// What it allows; each includes those before it
     #[arg(long, value_name = "ROLE")]
     pub(in crate::cli) role: RoleArg,
-    /// Only in this environment; may be given several times [default: all]
+    /// Only this environment, all else is not there for it; may be given several times; not for admins [default: all]
     #[arg(long, value_name = "NAME", value_parser = parsers::env)]
     pub(in crate::cli) env: Vec<String>,
     /// How long it is good, such as 90d [default: until it is revoked]
