@@ -139,6 +139,14 @@ pub(super) enum Local {
     /// The token is read from --token-file, REDEPLOY_TOKEN, or else from stdin, without showing it. It is kept with the
     /// CA's certificate in ~/.config/redeploy/contexts.toml (XDG_CONFIG_HOME is respected), readable by you alone.
     Login(LoginArgs),
+    /// Call a method of the Jelastic API, with the option names of the vendor's command line
+    ///
+    /// Prints the answer as JSON. The exit code is 0 if an answer came, whatever it says, as the vendor's. A link to this
+    /// program that is named after a method, such as `redeploycontainers`, is that method.
+    #[command(
+        after_help = "Example: redeployctl jelastic environment/control/redeploycontainers --envName shop --nodeGroup cp --tag 2.4"
+    )]
+    Jelastic(JelasticArgs),
     /// Coordinators that `login` knows
     #[command(subcommand)]
     Context(ContextVerb),
@@ -152,6 +160,16 @@ pub(super) enum Local {
         /// Directory that gets one page per command
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JelasticArgs {
+    /// End with a code that says what the answer says
+    #[arg(long)]
+    pub(super) non_zero_exit_code: bool,
+    /// The method, then its options: `--name value`
+    #[arg(value_name = "METHOD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) words: Vec<String>,
 }
 
 #[derive(Debug, Args)]

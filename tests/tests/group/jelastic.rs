@@ -48,6 +48,36 @@ fn is_on(sandbox: &Sandbox, container: &str, version: &str) -> Result<()> {
     Ok(())
 }
 
+/// `redeployctl jelastic`, and a link named after a method.
+fn the_vendors_command_line(fleet: &Fleet<'_>, env: &str, repository: &str) -> Result<()> {
+    let group = ["--envName", env, "--nodeGroup", "cp"];
+    let info =
+        fleet.ctl(&["jelastic", "environment/control/getenvinfo", "--envName", env, "--silent", "true"])?;
+    let info = info.expect_code(0)?.json()?;
+    ensure!(info["response"]["env"]["envName"] == env, "{info}");
+
+    let tag = format!("{repository}:2.4");
+    let done = [&group[..], &["--tag", &tag, "--useExistingVolumes", "true"]].concat();
+    let done = fleet.ctl_linked_as("redeploycontainers", &done)?.expect_code(0)?;
+    // What scripts look for.
+    ensure!(done.stdout.contains("\n    \"result\": 0,\n"), "{}", done.describe());
+    ensure!(done.json()?["response"]["responses"][1]["result"] == 0, "{}", done.describe());
+
+    let wrong = ["--envName", env, "--nodeGroup", "pc", "--tag", "2.4"];
+    let method = "environment/control/redeploycontainers";
+    for (real, code) in [(&[][..], 0), (&["--non-zero-exit-code"], 2)] {
+        let before = fleet.ctl(&[&["jelastic"], real, &[method], &wrong].concat())?.expect_code(code)?;
+        ensure!(before.json()?["response"]["result"] == 5, "{}", before.describe());
+        fleet.ctl(&[&["jelastic", method], &wrong[..], real].concat())?.expect_code(code)?;
+        fleet.ctl_linked_as("redeploycontainers", &[&wrong[..], real].concat())?.expect_code(code)?;
+    }
+    let halted = [&["jelastic", method, "--non-zero-exit-code"], &group[..], &["--tag", "broken"]].concat();
+    fleet.ctl(&halted)?.expect_code(5)?;
+    let halted = fleet.ctl(&["jelastic", method, "--non-zero-exit-code", "pa55word"])?.expect_code(64)?;
+    ensure!(!halted.stderr.contains("pa55word"), "{}", halted.describe());
+    Ok(())
+}
+
 #[test]
 fn a_client_of_the_vendors_and_the_commands_of_the_guide_redeploy_real_containers() -> Result<()> {
     let sandbox = Sandbox::new("jelastic")?;
@@ -107,6 +137,7 @@ fn a_client_of_the_vendors_and_the_commands_of_the_guide_redeploy_real_container
     ensure!(result("sign out")? == (false, 0, String::new()), "{got:?}");
     ensure!(matches!(result("signed out")?, (true, 70001, _)), "{got:?}");
 
+    the_vendors_command_line(&fleet, &env, &shelf.repository)?;
     let mut script = commands(GUIDE);
     for (guide, here) in [("\"shop\"", format!("\"{env}\"")), ("env=shop", format!("env={env}"))] {
         ensure!(script.contains(guide), "the guide has no {guide} any more");

@@ -32,6 +32,7 @@ impl Verb {
             Self::Local(
                 Local::Context(ContextVerb::List | ContextVerb::Use { .. })
                 | Local::Login(_)
+                | Local::Jelastic(_)
                 | Local::Completions { .. }
                 | Local::Man { .. },
             ) => None,
