@@ -4,6 +4,7 @@
 //! an exit code. Must never decide anything, and never print a token it was given.
 
 mod access;
+mod apply;
 mod args;
 mod contexts;
 mod dial;
@@ -85,6 +86,11 @@ async fn obey(cli: Cli) -> Result<Exit, Stop> {
             let call = jelastic::checked(args)?;
             let at = Coordinator::dial(&global).await?;
             return interruptible(jelastic::call(&at, call)).await;
+        }
+        Verb::Local(Local::Apply(args)) => {
+            let manifest = apply::read(args)?;
+            let at = Coordinator::dial(&global).await?;
+            return interruptible(apply::apply(&at, manifest)).await;
         }
         Verb::Ask(ask) => ask,
     };

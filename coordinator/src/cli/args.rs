@@ -147,6 +147,11 @@ pub(super) enum Local {
         after_help = "Example: redeployctl jelastic environment/control/redeploycontainers --envName shop --nodeGroup cp --tag 2.4"
     )]
     Jelastic(JelasticArgs),
+    /// Carry out the redeploys of a Cloud Scripting manifest, one after the other
+    ///
+    /// Prints each answer as one JSON object. Ends at the first redeploy that fails. Actions of other kinds are skipped,
+    /// and told with their line.
+    Apply(ApplyArgs),
     /// Coordinators that `login` knows
     #[command(subcommand)]
     Context(ContextVerb),
@@ -170,6 +175,25 @@ pub(super) struct JelasticArgs {
     /// The method, then its options: `--name value`
     #[arg(value_name = "METHOD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The manifest: YAML or JSON
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The environment it is for
+    #[arg(long, value_name = "NAME", value_parser = parsers::env)]
+    pub(super) env: String,
+    /// A setting of the manifest; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parsers::setting)]
+    pub(super) set: Vec<(String, String)>,
+    /// Print the calls, and make none
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Refuse a manifest that has other actions too
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,16 +27,7 @@ pub(super) fn checked(args: JelasticArgs) -> Result<Call, Stop> {
 
 /// Calls, waits for as long as it takes, prints.
 pub(super) async fn call(at: &Coordinator, call: Call) -> Result<Exit, Stop> {
-    let answer = at.post(&call.path, call.form).await?;
-    let status = answer.status();
-    let broken = |why: &str| Stop::from(tonic::Status::unavailable(why));
-    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-    let body = body.map_err(|_| broken("the answer broke off"))?.to_bytes();
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| {
-        let why =
-            format!("the answer is no JSON, with status {status}: is this a coordinator that has this API?");
-        broken(&why)
-    })?;
+    let answer = answer_of(at, &call.path, call.form).await?;
     let exit = if call.is_real_exit { real(&answer) } else { Exit::Done };
     let printed = serde_json::to_string_pretty(&json!({ "response": answer }));
     // Line by line: within a line nothing may steer the terminal.
@@ -44,8 +35,22 @@ pub(super) async fn call(at: &Coordinator, call: Call) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
+/// What the coordinator says to a form, however long it takes.
+pub(super) async fn answer_of(at: &Coordinator, path: &str, form: String) -> Result<Value, Stop> {
+    let answer = at.post(path, form).await?;
+    let status = answer.status();
+    let broken = |why: &str| Stop::from(tonic::Status::unavailable(why));
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|_| broken("the answer broke off"))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|_| {
+        let why =
+            format!("the answer is no JSON, with status {status}: is this a coordinator that has this API?");
+        broken(&why)
+    })
+}
+
 /// The exit code that other commands have for the same end. `reason` is the word of docs/jelastic-api.md.
-fn real(answer: &Value) -> Exit {
+pub(super) fn real(answer: &Value) -> Exit {
     if answer["result"] == 0 {
         return Exit::Done;
     }

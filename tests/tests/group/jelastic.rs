@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use redeploy_tests::engine::Docker;
-use redeploy_tests::fleet::Fleet;
+use redeploy_tests::fleet::{Fleet, lines};
 use redeploy_tests::sandbox::Sandbox;
 use redeploy_tests::{images, jelastic};
 use serde_json::Value;
@@ -45,6 +45,29 @@ fn is_on(sandbox: &Sandbox, container: &str, version: &str) -> Result<()> {
     sandbox.wait_until_it_serves(container)?;
     let other = sandbox.http(container)?.text_of("/etc/subject/other.conf")?.unwrap_or_default();
     ensure!(other.contains(version), "{container} is on {other:?}, not on {version}");
+    Ok(())
+}
+
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/jelastic-client/update.jps");
+
+/// `redeployctl apply`: each node by a call of its own, in their order.
+fn a_manifest(fleet: &Fleet<'_>, env: &str) -> Result<()> {
+    let apply = ["apply", MANIFEST, "--env", env, "--set", "tag=2.5"];
+    let planned = fleet.ctl(&[&apply[..], &["--dry-run"]].concat())?.expect_code(0)?;
+    ensure!(planned.stderr == "skipped, line 7: cmd\n", "{}", planned.describe());
+    let planned = lines(&planned)?;
+    ensure!(planned.len() == 2 && planned[1]["params"]["tag"] == "2.5", "{planned:?}");
+    let strict = fleet.ctl(&[&apply[..], &["--strict"]].concat())?.expect_code(2)?;
+    ensure!(strict.stdout.is_empty(), "{}", strict.describe());
+    let done = lines(&fleet.ctl(&apply)?.expect_code(0)?)?;
+    let nodes = |all: &[Value], what: &dyn Fn(&Value) -> Value| all.iter().map(what).collect::<Vec<Value>>();
+    let called = nodes(&planned, &|call| call["params"]["nodeId"].clone());
+    let answered = nodes(&done, &|answer| answer["response"]["responses"][0]["nodeid"].to_string().into());
+    ensure!(called == answered, "{planned:?} {done:?}");
+    // The first failure ends it.
+    let broken = ["apply", MANIFEST, "--env", env, "--set", "tag=broken"];
+    let failed = lines(&fleet.ctl(&broken)?.expect_code(5)?)?;
+    ensure!(failed.len() == 1 && failed[0]["response"]["reason"] == "undone", "{failed:?}");
     Ok(())
 }
 
@@ -138,6 +161,7 @@ fn a_client_of_the_vendors_and_the_commands_of_the_guide_redeploy_real_container
     ensure!(matches!(result("signed out")?, (true, 70001, _)), "{got:?}");
 
     the_vendors_command_line(&fleet, &env, &shelf.repository)?;
+    a_manifest(&fleet, &env)?;
     let mut script = commands(GUIDE);
     for (guide, here) in [("\"shop\"", format!("\"{env}\"")), ("env=shop", format!("env={env}"))] {
         ensure!(script.contains(guide), "the guide has no {guide} any more");

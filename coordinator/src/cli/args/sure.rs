@@ -33,6 +33,7 @@ impl Verb {
                 Local::Context(ContextVerb::List | ContextVerb::Use { .. })
                 | Local::Login(_)
                 | Local::Jelastic(_)
+                | Local::Apply(_)
                 | Local::Completions { .. }
                 | Local::Man { .. },
             ) => None,
