@@ -13,6 +13,7 @@ mod events;
 mod health;
 mod images;
 mod inventory;
+mod jelastic;
 mod listen;
 mod names;
 mod plan;
@@ -21,6 +22,7 @@ mod refusal;
 mod rest;
 mod service;
 mod show;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod tokens;

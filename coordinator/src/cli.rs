@@ -4,6 +4,7 @@
 //! an exit code. Must never decide anything, and never print a token it was given.
 
 mod access;
+mod apply;
 mod args;
 mod contexts;
 mod dial;
@@ -11,6 +12,7 @@ mod events;
 mod exit;
 mod follow;
 mod inventory;
+mod jelastic;
 mod json;
 mod login;
 mod pages;
@@ -23,6 +25,7 @@ mod trust;
 mod units;
 mod verbs;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,7 +38,7 @@ use self::request::Password;
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(words()) {
         Ok(cli) => cli,
         Err(error) => {
             // Whoever closed the pipe has read enough.
@@ -59,6 +62,16 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// The command line. A link named after a method of the Jelastic API is that method.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let method = words.first().and_then(|program| jelastic::linked(program.to_str()?));
+    if let Some(method) = method {
+        words.splice(..1, ["redeployctl", "jelastic", method].map(OsString::from));
+    }
+    words
+}
+
 async fn obey(cli: Cli) -> Result<Exit, Stop> {
     let Cli { global, verb } = cli;
     // What is wrong with the arguments is told before anybody is dialled.
@@ -69,15 +82,29 @@ async fn obey(cli: Cli) -> Result<Exit, Stop> {
         Verb::Local(Local::Man { dir }) => return pages::manual(dir.as_deref()),
         Verb::Local(Local::Context(verb)) => return login::context(verb, output),
         Verb::Local(Local::Login(args)) => return login::login(&global, args).await,
+        Verb::Local(Local::Jelastic(args)) => {
+            let call = jelastic::checked(args)?;
+            let at = Coordinator::dial(&global).await?;
+            return interruptible(jelastic::call(&at, call)).await;
+        }
+        Verb::Local(Local::Apply(args)) => {
+            let manifest = apply::read(args)?;
+            let at = Coordinator::dial(&global).await?;
+            return interruptible(apply::apply(&at, manifest)).await;
+        }
         Verb::Ask(ask) => ask,
     };
     // So is a password, which somebody may have to type.
     let secret = request::secret_of(&ask)?;
     let at = Coordinator::dial(&global).await?;
+    interruptible(carry_out(&at, ask, secret, output)).await
+}
+
+async fn interruptible(work: impl Future<Output = Result<Exit, Stop>>) -> Result<Exit, Stop> {
     tokio::select! {
         // Whoever follows something has words of its own for Ctrl-C.
         biased;
-        done = carry_out(&at, ask, secret, output) => done,
+        done = work => done,
         Ok(()) = tokio::signal::ctrl_c() => {
             let text = "stopped before the answer came; whether an order was carried out is told by `redeployctl status`";
             Err(Stop { exit: Exit::Stuck, text: text.to_owned() })

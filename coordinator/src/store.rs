@@ -15,6 +15,7 @@ mod open;
 mod reading;
 mod seal;
 mod secret;
+mod sign_ins;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -251,6 +251,21 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
+    /// Runs a link to `redeployctl` of this name to its end.
+    ///
+    /// # Errors
+    /// As [`Fleet::ctl`].
+    pub fn ctl_linked_as(&self, name: &str, arguments: &[&str]) -> Result<Outcome> {
+        let link = self.sandbox.path().join(name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(built_beside_tests("redeployctl")?, &link)?;
+        }
+        let mut command = Command::new(link);
+        self.environment(&mut command)?;
+        command.args(arguments);
+        Running::spawn(command)?.wait(PATIENCE)
+    }
+
     /// Starts `redeployctl` and leaves it running.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub mod hosts;
 pub mod http;
 pub mod images;
 pub mod in_process;
+pub mod jelastic;
 pub mod operator;
 pub mod peak;
 pub mod postgres;

@@ -1,5 +1,5 @@
 //! Agents and coordinator over TLS, with real containers. In `joining`, `sessions` and `certificates` the driver is
-//! the test; in `access`, `asking`, `programs`, `http`, `managed` and `traces` everything is a program of its own.
+//! the test; in `access`, `asking`, `programs`, `http`, `jelastic`, `managed` and `traces` everything is a program of its own.
 
 #[path = "group/access.rs"]
 mod access;
@@ -9,6 +9,8 @@ mod asking;
 mod certificates;
 #[path = "group/http.rs"]
 mod http;
+#[path = "group/jelastic.rs"]
+mod jelastic;
 #[path = "group/joining.rs"]
 mod joining;
 #[path = "group/managed.rs"]

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use super::{Api, Refusal};
+use super::{Api, Refusal, sign_in};
 use crate::bucket::{Buckets, Rate, owner_of};
 use crate::door;
 use crate::ids::EnvName;
@@ -101,7 +101,7 @@ pub(super) fn address(extensions: &http::Extensions) -> String {
 }
 
 impl Api {
-    /// The caller behind an `authorization` header, for the call named `what`. A good token is let in however many
+    /// The caller behind an `authorization` header, which holds a token or a session of one, for the call named `what`. A good token is let in however many
     /// bad ones come from the same address, and has a pace of its own.
     pub(crate) async fn authenticate(
         &self,
@@ -109,11 +109,13 @@ impl Api {
         address: String,
         what: &str,
     ) -> Result<Caller, Refusal> {
-        let hash = header.and_then(|header| header.strip_prefix("Bearer ")).map(hash_of);
+        let text = header.and_then(|header| header.strip_prefix("Bearer "));
+        let hash = text.map(hash_of);
         let now = Moment::now();
-        let token = match &hash {
-            Some(hash) => self.store.api_token(hash, now).await?,
-            None => None,
+        let token = match (text, &hash) {
+            (Some(text), Some(hash)) if sign_in::is_session(text) => self.store.signed_in(hash, now).await?,
+            (_, Some(hash)) => self.store.api_token(hash, now).await?,
+            (_, None) => None,
         };
         let Some(token) = token else { return Err(self.turn_away(hash.as_deref(), address, what).await) };
         self.gate.calls.take(token.token_id.clone(), Instant::now())?;

@@ -28,7 +28,7 @@ pub(super) fn image_of(node: &NodeRow, request: &v1::CreateDeploymentRequest) ->
             let tag: Tag = tag.parse()?;
             let facts = node.facts.as_deref().unwrap_or_default();
             let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
-            let repository = repository_of(&facts.image);
+            let (repository, _) = taken_apart(&facts.image);
             if repository.is_empty() {
                 let text = format!("the image of node {} is not known, so a tag is not enough", node.node_id);
                 return Err(Refusal::State(text));
@@ -46,12 +46,12 @@ pub(super) fn fixed(request: &v1::CreateDeploymentRequest) -> Result<BTreeMap<St
     Ok(image.digest.map(|digest| (reference, Digest::Of(digest))).into_iter().collect())
 }
 
-/// Of an image as an engine names it, which is more than operators may write.
-fn repository_of(image: &str) -> &str {
+/// Repository and tag of an image as an engine names it, which is more than operators may write. No tag: empty.
+pub(super) fn taken_apart(image: &str) -> (&str, &str) {
     let reference = image.split_once('@').map_or(image, |(reference, _)| reference);
     match reference.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        Some(_) | None => reference,
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        Some(_) | None => (reference, ""),
     }
 }
 
@@ -61,13 +61,13 @@ mod tests {
 
     #[test]
     fn a_repository_is_what_stands_before_the_tag() {
-        for (image, repository) in [
-            ("web:1.0", "web"),
-            ("web", "web"),
-            ("r.example:5000/shop/web", "r.example:5000/shop/web"),
-            ("r.example:5000/shop/web:1@sha256:ab", "r.example:5000/shop/web"),
+        for (image, repository, tag) in [
+            ("web:1.0", "web", "1.0"),
+            ("web", "web", ""),
+            ("r.example:5000/shop/web", "r.example:5000/shop/web", ""),
+            ("r.example:5000/shop/web:1@sha256:ab", "r.example:5000/shop/web", "1"),
         ] {
-            assert_eq!(repository_of(image), repository);
+            assert_eq!(taken_apart(image), (repository, tag));
         }
     }
 }

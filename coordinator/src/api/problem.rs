@@ -82,6 +82,11 @@ impl Problem {
         Self { retry_after: Some(LATER), ..problem }
     }
 
+    /// What happened, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The JSON form, which an event stream carries too.
     pub(super) fn json(&self) -> Value {
         json!({

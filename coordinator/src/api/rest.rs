@@ -9,7 +9,7 @@
 //! Flows in: HTTP requests. Flows out: JSON, server-sent events, problems. Must never know what a call does.
 
 pub(super) mod document;
-mod input;
+pub(super) mod input;
 mod raw;
 pub(super) mod routes;
 mod stream;

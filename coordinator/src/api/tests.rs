@@ -2,6 +2,7 @@
 
 mod asking;
 mod document;
+mod jelastic;
 mod rest;
 mod scope;
 mod serving;

@@ -18,7 +18,7 @@ use tonic::Status;
 
 use super::health::Health;
 use super::problem::{Problem, http_of};
-use super::{Api, Operator, health, rest};
+use super::{Api, Operator, health, jelastic, rest};
 use crate::{json, metrics};
 
 /// Whether the process serves.
@@ -63,6 +63,7 @@ pub(super) fn router(api: &Arc<Api>, health: &Health) -> Result<Router, Unservab
         .into_axum_router()
         .reset_fallback()
         .merge(rest::router(api, &service)?)
+        .merge(jelastic::router(api))
         .route(HEALTH, get(|| async { "ok\n" }))
         .route(READY, get(move || is_ready(ready.clone())))
         .route(METRICS, get(move |request| metrics_of(measured.clone(), request)))

@@ -139,6 +139,19 @@ pub(super) enum Local {
     /// The token is read from --token-file, REDEPLOY_TOKEN, or else from stdin, without showing it. It is kept with the
     /// CA's certificate in ~/.config/redeploy/contexts.toml (XDG_CONFIG_HOME is respected), readable by you alone.
     Login(LoginArgs),
+    /// Call a method of the Jelastic API, with the option names of the vendor's command line
+    ///
+    /// Prints the answer as JSON. The exit code is 0 if an answer came, whatever it says, as the vendor's. A link to this
+    /// program that is named after a method, such as `redeploycontainers`, is that method.
+    #[command(
+        after_help = "Example: redeployctl jelastic environment/control/redeploycontainers --envName shop --nodeGroup cp --tag 2.4"
+    )]
+    Jelastic(JelasticArgs),
+    /// Carry out the redeploys of a Cloud Scripting manifest, one after the other
+    ///
+    /// Prints each answer as one JSON object. Ends at the first redeploy that fails. Actions of other kinds are skipped,
+    /// and told with their line.
+    Apply(ApplyArgs),
     /// Coordinators that `login` knows
     #[command(subcommand)]
     Context(ContextVerb),
@@ -152,6 +165,35 @@ pub(super) enum Local {
         /// Directory that gets one page per command
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JelasticArgs {
+    /// End with a code that says what the answer says
+    #[arg(long)]
+    pub(super) non_zero_exit_code: bool,
+    /// The method, then its options: `--name value`
+    #[arg(value_name = "METHOD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The manifest: YAML or JSON
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The environment it is for
+    #[arg(long, value_name = "NAME", value_parser = parsers::env)]
+    pub(super) env: String,
+    /// A setting of the manifest; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parsers::setting)]
+    pub(super) set: Vec<(String, String)>,
+    /// Print the calls, and make none
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Refuse a manifest that has other actions too
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use redeploy_proto::v1::operator_service_client::OperatorServiceClient;
 use redeploy_proto::{COORDINATOR_NAME, MESSAGE_BYTES_MAX};
@@ -11,11 +14,13 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
+use tower::{Service, ServiceExt};
 
 use super::args::Global;
 use super::contexts::Shelf;
@@ -42,6 +47,8 @@ pub(super) type Client = OperatorServiceClient<InterceptedService<Channel, Beare
 /// The coordinator that was asked for.
 pub(super) struct Coordinator {
     client: Client,
+    channel: Channel,
+    bearer: Bearer,
 }
 
 impl Coordinator {
@@ -57,9 +64,21 @@ impl Coordinator {
         let (host, port) = address(coordinator)?;
         let bearer = Bearer::new(token)?;
         let channel = connect(host, port, config).await?;
-        let client = OperatorServiceClient::with_interceptor(channel, bearer)
+        let client = OperatorServiceClient::with_interceptor(channel.clone(), bearer.clone())
             .max_decoding_message_size(16 * MESSAGE_BYTES_MAX);
-        Ok(Self { client })
+        Ok(Self { client, channel, bearer })
+    }
+
+    /// A form for what is no call of the contract. Its answer is waited for as long as the connection lives.
+    pub(super) async fn post(&self, path: &str, form: String) -> Result<http::Response<Body>, Stop> {
+        let request = http::Request::post(path)
+            .header(AUTHORIZATION, self.bearer.header()?)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::new(Full::from(form)))
+            .map_err(|error| Stop::usage(format!("{path} cannot be asked for: {error}")))?;
+        let lost = |error: tonic::transport::Error| Stop::from(Status::from_error(Box::new(error)));
+        let mut channel = self.channel.clone();
+        channel.ready().await.map_err(lost)?.call(request).await.map_err(lost)
     }
 
     /// For one call. Connects again by itself if the connection is gone.
@@ -188,6 +207,13 @@ async fn connect(host: String, port: u16, config: ClientConfig) -> Result<Channe
 pub(super) struct Bearer(MetadataValue<Ascii>);
 
 impl Bearer {
+    fn header(&self) -> Result<HeaderValue, Stop> {
+        let header = HeaderValue::from_bytes(self.0.as_bytes());
+        let mut header = header.map_err(|_| Stop::usage("this is not an API token"))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
     fn new(token: &str) -> Result<Self, Stop> {
         let value = format!("Bearer {token}").parse();
         let mut value: MetadataValue<Ascii> = value.map_err(|_| Stop::usage("this is not an API token"))?;

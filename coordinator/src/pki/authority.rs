@@ -226,6 +226,8 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, COORDINATOR_NAME);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // RFC 5280, 4.2.1.1: strict clients, such as Python from 3.13 on, refuse a certificate without.
+        params.use_authority_key_identifier_extension = true;
         params.not_before = (now - BACKDATE).into();
         params.not_after = self.not_after.into();
         params.serial_number = Some(serial()?);

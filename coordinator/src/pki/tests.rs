@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair, SanType};
 use rustls::pki_types::CertificateDer;
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Authority, PkiError, key_hash, peer_of, sha256};
@@ -103,6 +104,24 @@ fn a_certificate_without_a_host_names_nobody() {
     let (own, _) = authority.own_certificate(SystemTime::now()).unwrap();
     assert!(peer_of(&own).is_err());
     assert!(peer_of(&CertificateDer::from(vec![1, 2, 3])).is_err());
+}
+
+#[test]
+fn strict_clients_find_the_authority_behind_the_coordinators_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path()).unwrap();
+    let (own, _) = authority.own_certificate(SystemTime::now()).unwrap();
+    let (_, parsed) = X509Certificate::from_der(&own).unwrap();
+    let (_, signer) = X509Certificate::from_der(authority.certificate()).unwrap();
+    let named = parsed.extensions().iter().find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(key) = extension.parsed_extension() else { return None };
+        key.key_identifier.clone()
+    });
+    let key = signer.extensions().iter().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(key) = extension.parsed_extension() else { return None };
+        Some(key.clone())
+    });
+    assert!(named.is_some() && named == key, "{named:?} {key:?}");
 }
 
 #[test]

@@ -102,12 +102,12 @@ impl Role {
     }
 }
 
-type ApiTuple = (String, String, String, String, i64, i64, i64, Option<i64>);
+pub(super) type ApiTuple = (String, String, String, String, i64, i64, i64, Option<i64>);
 
 const API: &str =
     "SELECT token_id, name, role, envs, created_at, expires_at, used_at, revoked_at FROM api_tokens";
 
-fn api_row(row: ApiTuple) -> Result<ApiTokenRow, StoreError> {
+pub(super) fn api_row(row: ApiTuple) -> Result<ApiTokenRow, StoreError> {
     let (token_id, name, role, envs, created_at, expires_at, used_at, revoked_at) = row;
     let envs = serde_json::from_str(&envs).map_err(unreadable(format!("API token {name}")))?;
     // A word this version does not know allows the least.

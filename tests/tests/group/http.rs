@@ -8,7 +8,7 @@ use redeploy_tests::sandbox::Sandbox;
 const GUIDE: &str = include_str!("../../../docs/api.md");
 
 /// The commands of a guide, in their order.
-fn commands(guide: &str) -> String {
+pub(crate) fn commands(guide: &str) -> String {
     let blocks = guide.split("```bash\n").skip(1);
     blocks.filter_map(|block| block.split_once("```")).map(|(commands, _)| commands).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::RawPathParams;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -90,19 +91,27 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Pro
         .map_err(|_| Problem::invalid(format!("the header {name} has letters that it may not have")))
 }
 
+/// All of a body that has at most `max` bytes and is not too slow.
+///
+/// # Errors
+/// [`Problem`]
+pub(in crate::api) async fn bytes_of(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let said = axum::body::HttpBody::size_hint(&body).lower();
+    if usize::try_from(said).is_ok_and(|said| said > max) {
+        return Err(Problem::too_large(max));
+    }
+    let limited = Limited::new(body, max).collect();
+    let collected = tokio::time::timeout(BODY_PATIENCE, limited).await.map_err(|_| Problem::too_slow())?;
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(max)),
+        Err(_) => Err(Problem::invalid("the request's body broke off")),
+    }
+}
+
 /// A body that is not there is an empty object.
 async fn object(parts: &Parts, body: Body) -> Result<Map<String, Value>, Problem> {
-    let said = axum::body::HttpBody::size_hint(&body).lower();
-    if usize::try_from(said).is_ok_and(|said| said > BODY_BYTES_MAX) {
-        return Err(Problem::too_large(BODY_BYTES_MAX));
-    }
-    let limited = Limited::new(body, BODY_BYTES_MAX).collect();
-    let collected = tokio::time::timeout(BODY_PATIENCE, limited).await.map_err(|_| Problem::too_slow())?;
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Problem::too_large(BODY_BYTES_MAX)),
-        Err(_) => return Err(Problem::invalid("the request's body broke off")),
-    };
+    let bytes = bytes_of(body, BODY_BYTES_MAX).await?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }

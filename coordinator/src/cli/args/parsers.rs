@@ -132,3 +132,11 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, String> {
     }
     Ok(Fingerprint(bytes))
 }
+
+/// `NAME=VALUE`
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write NAME=VALUE".to_owned()),
+    }
+}

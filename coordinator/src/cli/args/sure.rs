@@ -32,6 +32,8 @@ impl Verb {
             Self::Local(
                 Local::Context(ContextVerb::List | ContextVerb::Use { .. })
                 | Local::Login(_)
+                | Local::Jelastic(_)
+                | Local::Apply(_)
                 | Local::Completions { .. }
                 | Local::Man { .. },
             ) => None,
