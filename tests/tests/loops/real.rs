@@ -1,4 +1,4 @@
-//! The stage on the real engine, by the agent's own code in this process (`kill.rs` has the real process).
+//! The stage on the real engine, by the agent's own code in this process (`real_kills` in `loops.rs` has the real process).
 
 use std::path::PathBuf;
 
