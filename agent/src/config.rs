@@ -19,6 +19,7 @@ pub use self::error::{ConfigError, Place, Problem};
 use self::load::Loading;
 use self::settings::{PATH_LISTS, PRESERVE, SETTINGS};
 use self::value::{Given, string_toml};
+use crate::balancer::Rule;
 use crate::preserve::Defaults;
 
 /// Read when no other file is named; may be missing.
@@ -69,6 +70,14 @@ pub struct Config {
     pub entries_max: Option<u64>,
     /// Uncompressed bytes in one archive; `None` = only the disk is the limit.
     pub archive_bytes_max: Option<u64>,
+    /// Where the load balancer takes orders; empty = there is none.
+    pub balancer_socket: String,
+    /// Which of its servers stands for which container; the first rule that fits counts.
+    pub balancer_servers: Vec<Rule>,
+    /// How long sessions may take to end before the old container is stopped all the same.
+    pub drain_timeout: Duration,
+    /// How long the balancer's checks may take to call the new container up.
+    pub up_timeout: Duration,
     /// What is kept without being listed.
     pub preserve: Defaults,
 }
@@ -103,6 +112,10 @@ impl Config {
             archive_binds: false,
             entries_max: Some(10_000_000),
             archive_bytes_max: None,
+            balancer_socket: String::new(),
+            balancer_servers: Vec::new(),
+            drain_timeout: Duration::from_secs(60),
+            up_timeout: Duration::from_secs(60),
             preserve: Defaults::built_in(),
         }
     }

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 use crate::paths::{DataDir, RedeployDir};
 use crate::plan::Plan;
 use crate::saga::{Event, JournalError, Outcome, Record, State, read_journal, state_of};
-use crate::steps::steps_of;
+use crate::steps::steps_of_plan;
 
 /// One redeploy or revert.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ pub fn load_one(data: &DataDir, id: RedeployId) -> Result<Option<Entry>, History
     }
     let plan = read_plan(&dir)?;
     let records = read_journal(&dir.journal())?;
-    let state = state_of(&dir.journal(), &records, steps_of(plan.kind))?;
+    let state = state_of(&dir.journal(), &records, steps_of_plan(&plan))?;
     Ok(Some(Entry { dir, plan, records, state }))
 }
 

@@ -4,6 +4,7 @@
 //! plan out step by step with a journal, `steps` are those steps, `docker`, `archive` and `rootfs` are their hands.
 
 pub mod archive;
+pub mod balancer;
 pub mod compose;
 pub mod config;
 pub mod docker;

@@ -129,7 +129,8 @@ impl Agent {
         self.add_copies(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
-        let refusals = plan::check(&plan, &observed);
+        let mut refusals = plan::check(&plan, &observed);
+        refusals.extend(self.add_balancer(&mut plan, &observed.container).await);
         Ok((plan, refusals))
     }
 
@@ -225,7 +226,8 @@ impl Agent {
         self.add_copies(&mut plan).await?;
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
-        let refusals = plan::check(&plan, &observed);
+        let mut refusals = plan::check(&plan, &observed);
+        refusals.extend(self.add_balancer(&mut plan, &observed.container).await);
         Ok((plan, refusals))
     }
 

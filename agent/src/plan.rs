@@ -8,6 +8,7 @@
 
 mod anew;
 mod archives;
+mod balancer;
 mod check;
 mod dependents;
 mod make;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 pub use anew::{Anew, MADE_ANEW, make_anew};
 pub use archives::{archives, may_write_to_path, may_write_to_volume};
+pub use balancer::{BalancerPlan, NetworkOf, labels_of, make_balancer};
 pub use check::check;
 pub use dependents::{carried, dependent_archives, make_dependent};
 pub use make::{Ground, Request, make};
@@ -92,6 +94,9 @@ pub struct Plan {
     pub space: Space,
     /// How archives are packed.
     pub packing: Packing,
+    /// How the node leaves the load balancer and comes back; `None`: it is behind none, or does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<BalancerPlan>,
     /// Containers that lean on this one, made anew with everything in them in the same saga: one plan each, of the
     /// same steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

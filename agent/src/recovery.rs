@@ -54,6 +54,14 @@ pub fn sheet(plan: &Plan, dir: &RedeployDir) -> String {
         let dependents = plan.dependents.iter().enumerate();
         lines.extend(dependents.flat_map(|(index, plan)| bring_back(plan, &dir.dependent(index))));
     }
+    if let Some(balancer) = plan.balancer.as_ref().filter(|balancer| balancer.admitted) {
+        lines.push(String::new());
+        lines.push(
+            "Last, when it serves: back into the balancer (see its address first: show servers state)"
+                .to_owned(),
+        );
+        lines.push(format!("   {}", balancer.by_hand()));
+    }
     lines.push(String::new());
     lines.push(format!("Journal: {}", dir.journal().display()));
     lines.push(String::new());

@@ -1,11 +1,13 @@
 //! The report of one redeploy: pure, from its plan, its journal and its manifest. What it says happened, happened.
 
+mod balancer;
 mod dependents;
 
 use jiff::Timestamp;
 use redeploy_proto::RedeployId;
 use serde::{Deserialize, Serialize};
 
+pub use balancer::BalancerReport;
 pub use dependents::DependentReport;
 
 use crate::archive::{Manifest, Skipped};
@@ -117,6 +119,9 @@ pub struct Report {
     /// The containers that went along because they lean on this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<DependentReport>,
+    /// The server that stands for the node at the load balancer; `None`: there is none, and nothing was drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<BalancerReport>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }
@@ -164,6 +169,7 @@ pub fn report(plan: &Plan, records: &[Record], state: &State, leftovers: Leftove
         warnings: plan.warnings.clone(),
         parked: committed.then(|| plan.outgoing.parked_name.clone()),
         dependents: dependents::reports(plan, records, committed, &leftovers.dependents),
+        balancer: balancer::report(plan, records),
         failure: failure(records, leftovers),
     }
 }
@@ -250,6 +256,8 @@ fn downtime_ms(records: &[Record]) -> Option<u64> {
                 StepOutput::Nothing
                 | StepOutput::Created(_)
                 | StepOutput::Packed(_)
+                | StepOutput::Drained(_)
+                | StepOutput::Admitted(_)
                 | StepOutput::Settled(_)
                 | StepOutput::Crew(_) => {}
             },

@@ -8,17 +8,21 @@
 //! | create    | new container under a temporary name, compared with the plan      | remove it                    |
 //! | capture   | while the old one serves: archives of paths and volumes           | drop unfinished archives     |
 //! | prefill   | what was captured goes into the new container's root              | –                            |
+//! | drain     | (balancer) no new sessions, those it has end or are out of time      | back in service              |
 //! | stop      | restart policy of the old one to `no`, then stop it               | policy back, start it        |
 //! | settle    | what changed since; `.backup` copies; archives finished           | –                            |
 //! | put_data  | (revert) volumes as they were captured before the redeploy        | as they were captured now    |
 //! | swap      | old one to its parked name, new one takes the name                | the reverse                  |
 //! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
 //! | verify    | running, settled, healthy, probe answered                         | –                            |
+//! | admit     | (balancer) new address, ready, up by the balancer's own checks     | drained                      |
 
+mod admit;
 mod anew;
 mod capture;
 mod create;
 mod crew;
+mod drain;
 mod error;
 mod fresh;
 mod held;
@@ -40,11 +44,12 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
 use crate::saga::SagaKind;
 
 pub use crew::Crew;
 pub use error::StepError;
-pub use output::{Created, Packed, Settled, Started, StepOutput, Stopped};
+pub use output::{Admitted, Created, Drained, Packed, Settled, Started, StepOutput, Stopped};
 pub use retire::{Tidied, dead, tidy};
 pub use runner::Hands;
 pub use stand_in::{awaits_parked_name, parked_by};
@@ -72,6 +77,10 @@ pub enum Step {
     Start,
     /// The new one proves itself.
     Verify,
+    /// The old one leaves the balancer.
+    Drain,
+    /// The new one serves behind the balancer.
+    Admit,
 }
 
 impl Step {
@@ -88,6 +97,8 @@ impl Step {
             Self::Swap => "swap",
             Self::Start => "start",
             Self::Verify => "verify",
+            Self::Drain => "drain",
+            Self::Admit => "admit",
         }
     }
 }
@@ -124,7 +135,46 @@ pub const REVERT: &[Step] = &[
     Step::Verify,
 ];
 
-/// The steps before the commit of a saga of this kind.
+/// The steps of a redeploy behind a balancer.
+pub const REDEPLOY_BALANCED: &[Step] = &[
+    Step::Create,
+    Step::Capture,
+    Step::Prefill,
+    Step::Drain,
+    Step::Stop,
+    Step::Settle,
+    Step::Swap,
+    Step::Start,
+    Step::Verify,
+    Step::Admit,
+];
+
+/// The steps of a revert behind a balancer.
+pub const REVERT_BALANCED: &[Step] = &[
+    Step::Create,
+    Step::Capture,
+    Step::Prefill,
+    Step::Drain,
+    Step::Stop,
+    Step::Settle,
+    Step::PutData,
+    Step::Swap,
+    Step::Start,
+    Step::Verify,
+    Step::Admit,
+];
+
+/// The steps before the commit of this plan. A plan without a balancer, older ones among them, has none of its steps.
+#[must_use]
+pub fn steps_of_plan(plan: &Plan) -> &'static [Step] {
+    match (plan.kind, plan.balancer.is_some()) {
+        (kind, false) => steps_of(kind),
+        (SagaKind::Redeploy, true) => REDEPLOY_BALANCED,
+        (SagaKind::Revert, true) => REVERT_BALANCED,
+    }
+}
+
+/// The steps before the commit of a saga of this kind, without a balancer.
 #[must_use]
 pub fn steps_of(kind: SagaKind) -> &'static [Step] {
     match kind {

@@ -21,6 +21,7 @@ pub mod engine_host;
 pub mod fleet;
 pub mod freshness;
 pub mod group;
+pub mod haproxy;
 pub mod hosts;
 pub mod http;
 pub mod images;

@@ -3,7 +3,7 @@
 //! `kill-at=7,fail-after=start,fail-before=stop,repeat=swap,repeat-undo,fail-undo=stop`
 
 use redeploy_agent::saga::{Fault, Faults};
-use redeploy_agent::steps::{REDEPLOY, REVERT, Step};
+use redeploy_agent::steps::{REDEPLOY_BALANCED, REVERT_BALANCED, Step};
 
 /// The variable.
 pub(crate) const VARIABLE: &str = "REDEPLOY_TEST_FAULTS";
@@ -54,7 +54,7 @@ fn fault(item: &str) -> Result<Fault, InvalidFault> {
 }
 
 fn step(word: &str) -> Option<Step> {
-    REDEPLOY.iter().chain(REVERT).copied().find(|step| step.word() == word)
+    REDEPLOY_BALANCED.iter().chain(REVERT_BALANCED).copied().find(|step| step.word() == word)
 }
 
 #[cfg(test)]

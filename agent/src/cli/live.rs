@@ -11,7 +11,7 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 use redeploy_agent::plan::Plan;
 use redeploy_agent::saga::{Event, Outcome, Record};
-use redeploy_agent::steps::{Step, steps_of};
+use redeploy_agent::steps::{Step, steps_of_plan};
 
 use self::line::{Line, Look};
 use super::lines::headline;
@@ -65,7 +65,7 @@ impl Live {
         self.end();
         self.println(&headline(plan));
         let line = |step: &Step| (*step, Line::new(&self.screen, step.word(), self.look));
-        self.steps = steps_of(plan.kind).iter().map(line).collect();
+        self.steps = steps_of_plan(plan).iter().map(line).collect();
     }
 
     fn record(&mut self, record: &Record) {

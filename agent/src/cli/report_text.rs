@@ -90,6 +90,10 @@ fn write_head(out: &mut String, report: &Report) -> Result {
     writeln!(out, "  to        {to}")?;
     writeln!(out, "  began     {} UTC, took {all}", moment(report.began_at))?;
     writeln!(out, "  downtime  {}", downtime(report))?;
+    match &report.balancer {
+        Some(balancer) => writeln!(out, "  balancer  {balancer}")?,
+        None => writeln!(out, "  balancer  none configured, not drained")?,
+    }
     match &report.parked {
         Some(parked) => writeln!(out, "  parked    {parked}"),
         None => Ok(()),

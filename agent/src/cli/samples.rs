@@ -87,7 +87,13 @@ fn output(step: Step) -> StepOutput {
         json!({"archives": {"paths": {"rounds": 2, "entries": 1204, "bytes": 12_582_912, "skipped": []}}});
     let packed = || serde_json::from_value(packed.clone()).expect("the sample is an output");
     match step {
-        Step::Create | Step::Prefill | Step::PutData | Step::Swap | Step::Verify => StepOutput::Nothing,
+        Step::Create
+        | Step::Prefill
+        | Step::PutData
+        | Step::Swap
+        | Step::Verify
+        | Step::Drain
+        | Step::Admit => StepOutput::Nothing,
         Step::Capture => StepOutput::Packed(packed()),
         Step::Stop => StepOutput::Stopped(Stopped { asked_at: at("2026-01-31T12:00:08.2Z") }),
         Step::Settle => StepOutput::Settled(redeploy_agent::steps::Settled {

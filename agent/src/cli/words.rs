@@ -46,7 +46,12 @@ fn packed(output: &StepOutput) -> Option<(u64, u64)> {
         StepOutput::Packed(packed) => packed,
         StepOutput::Settled(settled) => &settled.last,
         StepOutput::Crew(outputs) => return outputs.iter().filter_map(self::packed).reduce(add),
-        StepOutput::Nothing | StepOutput::Created(_) | StepOutput::Stopped(_) | StepOutput::Started(_) => {
+        StepOutput::Nothing
+        | StepOutput::Created(_)
+        | StepOutput::Stopped(_)
+        | StepOutput::Started(_)
+        | StepOutput::Drained(_)
+        | StepOutput::Admitted(_) => {
             return None;
         }
     };

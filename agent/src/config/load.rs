@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Place, Problem};
-use super::settings::{PATH_LISTS, PRESERVE, PathList, SETTINGS};
+use super::settings::{BALANCER, PATH_LISTS, PRESERVE, PathList, SETTINGS};
 use super::value::Given;
 use super::{Config, ENV_PREFIX};
 
@@ -91,17 +91,29 @@ impl Walk<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let Some(place) = self.place(key.span().start) else { continue };
-            if name == PRESERVE {
-                self.preserve(place, value.get_ref());
-            } else if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
-                self.loading.places.insert(name.to_owned(), place.clone());
-                if let Err(message) = (setting.read)(&mut self.loading.config, Given::File(value.get_ref())) {
-                    self.loading.problem(place, name, message);
-                }
-            } else {
-                let known = SETTINGS.iter().map(|setting| setting.name).chain([PRESERVE]);
-                self.unknown(place, name, known);
+            match (name, value.get_ref().as_table()) {
+                (PRESERVE, _) => self.preserve(place, value.get_ref()),
+                (BALANCER, Some(table)) => self.balancer(table),
+                _ => self.setting(place, name, value.get_ref()),
             }
+        }
+    }
+
+    fn balancer(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let Some(place) = self.place(key.span().start) else { continue };
+            self.setting(place, &format!("{BALANCER}.{}", key.get_ref()), value.get_ref());
+        }
+    }
+
+    fn setting(&mut self, place: Place, name: &str, value: &DeValue<'_>) {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+            let known = SETTINGS.iter().map(|setting| setting.name).chain([PRESERVE]);
+            return self.unknown(place, name, known);
+        };
+        self.loading.places.insert(name.to_owned(), place.clone());
+        if let Err(message) = (setting.read)(&mut self.loading.config, Given::File(value)) {
+            self.loading.problem(place, name, message);
         }
     }
 

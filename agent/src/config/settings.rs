@@ -35,7 +35,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const SETTINGS: [Setting; 16] = [
+pub(super) const SETTINGS: [Setting; 20] = [
     Setting {
         name: "data_dir",
         read: |config, given| put(&mut config.data_dir, given.path()),
@@ -123,7 +123,33 @@ pub(super) const SETTINGS: [Setting; 16] = [
         read: |config, given| put(&mut config.archive_bytes_max, given.size().map(unless_zero)),
         show: |config| size_toml(config.archive_bytes_max.unwrap_or(0)),
     },
+    Setting {
+        name: "balancer.socket",
+        read: |config, given| put(&mut config.balancer_socket, given.balancer()),
+        show: |config| string_toml(config.balancer_socket.clone()),
+    },
+    Setting {
+        name: "balancer.servers",
+        read: |config, given| put(&mut config.balancer_servers, given.rules()),
+        show: |config| {
+            let rules = config.balancer_servers.iter().map(|rule| string_toml(rule.to_string()));
+            format!("[{}]", rules.collect::<Vec<_>>().join(", "))
+        },
+    },
+    Setting {
+        name: "balancer.drain_timeout",
+        read: |config, given| put(&mut config.drain_timeout, given.duration(Duration::ZERO..=DAY)),
+        show: |config| duration_toml(config.drain_timeout),
+    },
+    Setting {
+        name: "balancer.up_timeout",
+        read: |config, given| put(&mut config.up_timeout, given.duration(SECOND..=HOUR)),
+        show: |config| duration_toml(config.up_timeout),
+    },
 ];
+
+/// The table of the settings whose names begin so.
+pub(super) const BALANCER: &str = "balancer";
 
 fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
     *slot = value?;

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use tracing::level_filters::LevelFilter;
 
 use super::LogFormat;
+use crate::balancer::Rule;
 use crate::guest_path::GuestPath;
 
 /// A value as somebody wrote it.
@@ -153,6 +154,34 @@ impl Given<'_> {
         match self.text("\"http://HOST:PORT\", or \"\" for none")? {
             "" => Ok(None),
             text => redeploy_trace::address(text).map(Some).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Where a balancer listens; empty is none.
+    pub(super) fn balancer(&self) -> Result<String, String> {
+        const ALLOWED: &str = "the absolute path of a socket, \"tcp://ADDRESS:PORT\", or \"\" for none";
+        let text = self.text(ALLOWED)?;
+        let is_tcp = text.strip_prefix("tcp://").is_some_and(|rest| {
+            rest.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        });
+        if text.is_empty() || is_tcp || (text.starts_with('/') && !text.contains('\0')) {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("{text:?} is no place where a balancer listens; allowed is {ALLOWED}"))
+        }
+    }
+
+    /// A list of rules; in a variable with commas between them.
+    pub(super) fn rules(&self) -> Result<Vec<Rule>, String> {
+        const ALLOWED: &str = "a list of rules, such as [\"shop/cp = be_shop_cp/node{nodeId}\"]";
+        match self {
+            Self::Env(text) => text.split(',').map(Rule::parse).collect(),
+            Self::File(value) => {
+                let items = value.as_array().ok_or_else(|| {
+                    format!("this is of the type {}; allowed is {ALLOWED}", value.type_str())
+                })?;
+                items.iter().map(|item| Rule::parse(Given::File(item.get_ref()).text(ALLOWED)?)).collect()
+            }
         }
     }
 

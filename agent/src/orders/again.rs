@@ -6,10 +6,12 @@
 use redeploy_proto::RedeployId;
 
 use super::{Agent, Refused};
+use crate::balancer;
 use crate::compose::HostCompose;
+use crate::docker::Container;
 use crate::image::{self, ImageError};
 use crate::observe::Observed;
-use crate::plan::{self, Anew, Incoming, Plan};
+use crate::plan::{self, Anew, Incoming, Plan, Refusal};
 use crate::steps;
 
 impl Agent {
@@ -27,6 +29,29 @@ impl Agent {
             Ok(own) => Ok(plan::make_anew(id, observed, &own)),
             Err(ImageError::Engine(error)) => Err(error.into()),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Asks the balancer about the node, if a rule says that it is behind one.
+    pub(super) async fn add_balancer(&self, plan: &mut Plan, container: &Container) -> Option<Refusal> {
+        let labels = plan::labels_of(container);
+        let rule = self.config.balancer_servers.iter().find(|rule| rule.is_about(labels))?;
+        if self.config.balancer_socket.is_empty() || !plan.outgoing.alive {
+            return None;
+        }
+        let refuse = |detail: String| Some(Refusal::Balancer { node: container.name().to_owned(), detail });
+        let server = match rule.fill(labels) {
+            Ok(server) => server,
+            Err(error) => return refuse(error.to_string()),
+        };
+        match balancer::connect(&self.config.balancer_socket).look(&server).await {
+            Ok(seen) => {
+                let (made, warning) = plan::make_balancer(&self.config, server, &seen, container);
+                plan.balancer = Some(made);
+                plan.warnings.extend(warning);
+                None
+            }
+            Err(error) => refuse(error.to_string()),
         }
     }
 

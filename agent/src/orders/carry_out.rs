@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::recovery;
 use crate::report::{Report, report};
 use crate::saga::{ExecutorError, Saga, State, read_journal, state_of};
-use crate::steps::{Crew, Hands, steps_of};
+use crate::steps::{Crew, Hands, steps_of_plan};
 
 impl Agent {
     pub(super) async fn carry_out(&self, plan: Plan) -> Result<Report, Refused> {
@@ -31,7 +31,7 @@ impl Agent {
             &dir.journal(),
             plan.id,
             plan.kind,
-            steps_of(plan.kind),
+            steps_of_plan(&plan),
             &mut crew,
             self.faults.clone(),
         )?;
@@ -44,7 +44,7 @@ impl Agent {
         self.audience.plan(&plan);
         let plan = Arc::new(plan);
         let mut crew = self.crew(&plan);
-        let saga = Saga::resume(&dir.journal(), steps_of(plan.kind), &mut crew, self.faults.clone())?;
+        let saga = Saga::resume(&dir.journal(), steps_of_plan(&plan), &mut crew, self.faults.clone())?;
         let end = saga.run().await;
         self.conclude(&plan, end).await
     }
@@ -63,7 +63,7 @@ impl Agent {
         }
         let dir = self.data.redeploy(plan.id);
         let records = read_journal(&dir.journal()).map_err(ExecutorError::from)?;
-        let state = state_of(&dir.journal(), &records, steps_of(plan.kind)).map_err(ExecutorError::from)?;
+        let state = state_of(&dir.journal(), &records, steps_of_plan(plan)).map_err(ExecutorError::from)?;
         if matches!(state, State::Stuck { .. }) {
             durable::write(&dir.recovery_sheet(), recovery::sheet(plan, &dir).as_bytes())?;
         }

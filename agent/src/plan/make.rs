@@ -88,6 +88,7 @@ pub fn make(
         put_data: Vec::new(),
         verify: verify_plan(request.verify_timeout, request.probe.clone(), config),
         packing: packing(config),
+        balancer: None,
         dependents: Vec::new(),
         archives,
         preserve,

@@ -12,6 +12,14 @@ pub enum Refusal {
     /// It is going away.
     #[error("container {0} is being removed or is dead: create it anew")]
     GoingAway(String),
+    /// The balancer could not be asked, or not about this node.
+    #[error("container {node} cannot be taken out of the balancer: {detail}")]
+    Balancer {
+        /// The container.
+        node: String,
+        /// Why.
+        detail: String,
+    },
     /// One at a time.
     #[error("container {node} has an unfinished redeploy {id}: `redeploy-agent recover` ends it")]
     Unfinished {

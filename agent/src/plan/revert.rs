@@ -99,6 +99,7 @@ pub fn make_revert(
         warnings,
         coverage: remarks::coverage_of_revert(observed),
         packing: packing(config),
+        balancer: None,
         dependents: Vec::new(),
         space,
         node,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::{Incoming, Into, Plan, Source};
 use crate::saga::SagaKind;
-use crate::steps::steps_of;
+use crate::steps::steps_of_plan;
 
 /// The whole plan, ending in a newline.
 #[must_use]
@@ -36,7 +36,7 @@ fn write_plan(out: &mut String, plan: &Plan) -> std::fmt::Result {
     if !plan.outgoing.alive {
         writeln!(out, "  state   not running now, and stays so")?;
     }
-    let steps: Vec<&str> = steps_of(plan.kind).iter().map(|step| step.word()).collect();
+    let steps: Vec<&str> = steps_of_plan(plan).iter().map(|step| step.word()).collect();
     writeln!(out, "  steps   {}", steps.join(" > "))?;
     write_archives(out, plan)?;
     write_settings(out, plan)?;

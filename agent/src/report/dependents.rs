@@ -80,6 +80,8 @@ impl Seen {
                 Some(
                     StepOutput::Nothing
                     | StepOutput::Packed(_)
+                    | StepOutput::Drained(_)
+                    | StepOutput::Admitted(_)
                     | StepOutput::Settled(_)
                     | StepOutput::Crew(_),
                 )

@@ -64,7 +64,9 @@ impl Crew {
             | Step::PutData
             | Step::Swap
             | Step::Start
-            | Step::Verify => forward.collect(),
+            | Step::Verify
+            | Step::Drain
+            | Step::Admit => forward.collect(),
         }
     }
 
@@ -81,7 +83,9 @@ impl Crew {
             | Step::Settle
             | Step::PutData
             | Step::Swap
-            | Step::Verify => forward.collect(),
+            | Step::Verify
+            | Step::Drain
+            | Step::Admit => forward.collect(),
         }
     }
 
@@ -178,7 +182,9 @@ impl Work for Crew {
             | StepOutput::Packed(_)
             | StepOutput::Stopped(_)
             | StepOutput::Settled(_)
-            | StepOutput::Started(_) => std::slice::from_ref(output),
+            | StepOutput::Started(_)
+            | StepOutput::Drained(_)
+            | StepOutput::Admitted(_) => std::slice::from_ref(output),
         };
         for (runner, output) in self.runners.iter_mut().zip(outputs) {
             runner.recall(output);

@@ -4,6 +4,7 @@ use redeploy_proto::RedeployId;
 
 use super::verify::VerifyError;
 use crate::archive::{ArchiveError, ManifestError};
+use crate::balancer::BalancerError;
 use crate::docker::EngineError;
 use crate::durable::DurableError;
 use crate::recreate::Difference;
@@ -28,6 +29,22 @@ pub enum StepError {
     /// Our own files refused.
     #[error(transparent)]
     Durable(#[from] DurableError),
+    /// The balancer did not do what was asked.
+    #[error(transparent)]
+    Balancer(#[from] Box<BalancerError>),
+    /// The node is out of service until somebody acts.
+    #[error(
+        "server {server} may be out of service at the balancer; `recover` tries again, or by hand: {by_hand}"
+    )]
+    LeftOut {
+        /// The server.
+        server: String,
+        /// The command.
+        by_hand: String,
+        /// What went wrong.
+        #[source]
+        source: Box<BalancerError>,
+    },
     /// The new container did not prove itself.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -95,6 +112,12 @@ pub enum StepError {
     /// A test ordered this failure.
     #[error("failed by order of a test")]
     OrderedByTest,
+}
+
+impl From<BalancerError> for StepError {
+    fn from(error: BalancerError) -> Self {
+        Self::Balancer(Box::new(error))
+    }
 }
 
 impl StepError {

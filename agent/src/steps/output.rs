@@ -23,6 +23,10 @@ pub enum StepOutput {
     Settled(Settled),
     /// Of `start`.
     Started(Started),
+    /// Of `drain`.
+    Drained(Drained),
+    /// Of `admit`.
+    Admitted(Admitted),
     /// Of any step, where dependents go along: the container's own output first, then theirs.
     Crew(Vec<StepOutput>),
 }
@@ -38,7 +42,9 @@ impl StepOutput {
             | Self::Packed(_)
             | Self::Stopped(_)
             | Self::Settled(_)
-            | Self::Started(_) => self,
+            | Self::Started(_)
+            | Self::Drained(_)
+            | Self::Admitted(_) => self,
         }
     }
 }
@@ -97,4 +103,20 @@ pub struct Settled {
 pub struct Started {
     /// When the engine said so: downtime ends. `None` when it stays stopped, as the old one was.
     pub at: Option<Timestamp>,
+}
+
+/// The old container gets no new sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drained {
+    /// Sessions that were still open at the deadline; the stop cuts them off.
+    pub sessions_left: u64,
+}
+
+/// The new container is behind the balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admitted {
+    /// Its address there, if it was changed.
+    pub address: Option<std::net::IpAddr>,
 }

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::lookout::{self, Alarm, Watched};
 use super::open::Open;
 use super::{
-    Created, Packed, Settled, Step, StepError, StepOutput, anew, capture, create, prefill, put_data, settle,
-    start, stop, swap, verify,
+    Created, Packed, Settled, Step, StepError, StepOutput, admit, anew, capture, create, drain, prefill,
+    put_data, settle, start, stop, swap, verify,
 };
 use crate::archive::{ArchiveError, Watch};
 use crate::docker::{Container, Engine, RunState, Witness};
@@ -57,6 +57,10 @@ pub(super) struct Known {
     pub(super) stop_ordered: bool,
     /// Has this process ordered the start?
     pub(super) start_ordered: bool,
+    /// Has this process ordered the balancer to drain the server? `None`: it has not come to that step.
+    pub(super) drain_ordered: Option<bool>,
+    /// Has this process seen the new container up at the balancer?
+    pub(super) admitted: bool,
 }
 
 /// Applies and undoes the steps of one plan.
@@ -231,6 +235,8 @@ impl Runner {
             Step::PutData => put_data::apply(self).await.map(|()| StepOutput::Nothing),
             Step::Swap => swap::apply(self).await.map(|()| StepOutput::Nothing),
             Step::Start => start::apply(self).await.map(StepOutput::Started),
+            Step::Drain => drain::apply(self).await,
+            Step::Admit => admit::apply(self).await,
             Step::Verify => verify::apply(self).await.map(|()| StepOutput::Nothing),
         }
     }
@@ -249,6 +255,8 @@ impl Runner {
             Step::Start => start::undo(self).await?,
             // What they did is in the new container and in archives, and goes with those.
             Step::Prefill | Step::Settle => {}
+            Step::Drain => drain::undo(self).await?,
+            Step::Admit => admit::undo(self).await?,
             // It only looked.
             Step::Verify => {}
         }
@@ -263,6 +271,8 @@ impl Runner {
             StepOutput::Packed(Packed { .. })
             | StepOutput::Stopped(_)
             | StepOutput::Started(_)
+            | StepOutput::Drained(_)
+            | StepOutput::Admitted(_)
             | StepOutput::Crew(_)
             | StepOutput::Nothing => {}
         }

@@ -20,7 +20,7 @@ fn drawn(records: Vec<Record>) -> String {
 #[test]
 fn a_good_end_leaves_one_done_line_per_step() {
     let screen = drawn(samples::records());
-    for step in steps_of(redeploy_agent::saga::SagaKind::Redeploy) {
+    for step in redeploy_agent::steps::steps_of(redeploy_agent::saga::SagaKind::Redeploy) {
         let done = |line: &str| line.contains('✓') && line.contains(step.word());
         assert_eq!(screen.lines().filter(|line| done(line)).count(), 1, "{step} in\n{screen}");
     }

@@ -47,11 +47,11 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         names: outgoing_names(step, plan),
         run: outgoing_run(step, plan),
         // Its successor has everything. To go back now would serve nobody.
-        may_go: matches!(step, Step::Start | Step::Verify),
+        may_go: matches!(step, Step::Start | Step::Verify | Step::Admit),
     };
     // From its stop on one that removes itself is held, where every question about it stays unanswered, and then gone.
-    let is_held =
-        plan.outgoing.removes_itself && !matches!(step, Step::Create | Step::Capture | Step::Prefill);
+    let is_held = plan.outgoing.removes_itself
+        && !matches!(step, Step::Create | Step::Capture | Step::Prefill | Step::Drain);
     let out = Some(out).filter(|_| !is_held);
     let parked = match &plan.incoming {
         Incoming::New(_) => None,
@@ -63,7 +63,7 @@ pub(in super::super) fn of_step(step: Step, plan: &Plan, incoming: Option<&str>)
         names: incoming_names(step, plan),
         run: incoming_run(step, plan),
         // That it ended is for `verify` to say.
-        may_go: plan.incoming.removes_itself() && matches!(step, Step::Start | Step::Verify),
+        may_go: plan.incoming.removes_itself() && matches!(step, Step::Start | Step::Verify | Step::Admit),
     });
     out.into_iter().chain(into).collect()
 }
@@ -79,11 +79,17 @@ fn incoming_names(step: Step, plan: &Plan) -> Vec<String> {
 
 fn names(step: Step, before: String, after: String) -> Vec<String> {
     match step {
-        Step::Create | Step::Capture | Step::Prefill | Step::Stop | Step::Settle | Step::PutData => {
+        Step::Create
+        | Step::Capture
+        | Step::Prefill
+        | Step::Drain
+        | Step::Stop
+        | Step::Settle
+        | Step::PutData => {
             vec![before]
         }
         Step::Swap => vec![before, after],
-        Step::Start | Step::Verify => vec![after],
+        Step::Start | Step::Verify | Step::Admit => vec![after],
     }
 }
 
@@ -92,13 +98,13 @@ fn outgoing_run(step: Step, plan: &Plan) -> Run {
     let last_start = (!old.crash_looping).then(|| old.started_at.clone());
     match step {
         // One that loops comes and goes until `capture` stops it.
-        Step::Create | Step::Capture | Step::Prefill if old.crash_looping => Run::Any,
-        Step::Create | Step::Capture | Step::Prefill if old.alive => {
+        Step::Create | Step::Capture | Step::Prefill | Step::Drain if old.crash_looping => Run::Any,
+        Step::Create | Step::Capture | Step::Prefill | Step::Drain if old.alive => {
             Run::Same { started_at: old.started_at.clone() }
         }
-        Step::Create | Step::Capture | Step::Prefill => Run::Stopped { started_at: last_start },
+        Step::Create | Step::Capture | Step::Prefill | Step::Drain => Run::Stopped { started_at: last_start },
         Step::Stop => Run::Any,
-        Step::Settle | Step::PutData | Step::Swap | Step::Start | Step::Verify => {
+        Step::Settle | Step::PutData | Step::Swap | Step::Start | Step::Verify | Step::Admit => {
             Run::Stopped { started_at: last_start }
         }
     }
@@ -108,7 +114,7 @@ fn incoming_run(step: Step, plan: &Plan) -> Run {
     let is_parked = matches!(plan.incoming, Incoming::Parked { .. });
     match step {
         Step::Start => Run::Any,
-        Step::Verify if plan.outgoing.alive => Run::Proves,
+        Step::Verify | Step::Admit if plan.outgoing.alive => Run::Proves,
         Step::Create
         | Step::Capture
         | Step::Prefill
@@ -116,6 +122,8 @@ fn incoming_run(step: Step, plan: &Plan) -> Run {
         | Step::Settle
         | Step::PutData
         | Step::Swap
+        | Step::Drain
+        | Step::Admit
         | Step::Verify => {
             if is_parked {
                 Run::Stopped { started_at: None }
