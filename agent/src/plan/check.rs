@@ -2,8 +2,10 @@
 
 mod ports;
 
+use std::collections::BTreeSet;
+
 use super::{Incoming, Into, Plan, Refusal, Source, carried};
-use crate::docker::{Container, MountKind, RunState};
+use crate::docker::{Container, Mount, MountKind, RunState};
 use crate::guest_path::GuestPath;
 use crate::observe::Observed;
 use crate::recreate;
@@ -140,18 +142,21 @@ fn check_mounts(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
 /// A volume that only the new image declares, or that replaces one given up, covers what was put at its place.
 fn check_hidden(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
     let Incoming::New(new) = &plan.incoming else { return Vec::new() };
-    let staying: Vec<GuestPath> = match new.fresh_volumes.is_empty() {
-        true => observed
-            .container
-            .mounts()
+    let mounts = observed.container.mounts();
+    let gives_up = !new.fresh_volumes.is_empty();
+    let is_given_up = |mount: &Mount| gives_up && matches!(mount.kind, MountKind::Volume { .. });
+    let targets = |wanted: &dyn Fn(&Mount) -> bool| -> BTreeSet<GuestPath> {
+        mounts
             .iter()
+            .filter(|mount| wanted(mount))
             .filter_map(|mount| GuestPath::new(&mount.target).ok())
-            .collect(),
-        false => Vec::new(),
+            .collect()
     };
-    let new_targets = new.volume_targets.iter().filter(|target| !staying.contains(target));
+    let staying = targets(&|mount| !is_given_up(mount));
+    let mut covers = targets(&is_given_up);
+    covers.extend(new.volume_targets.iter().filter(|target| !staying.contains(*target)).cloned());
     let mut refusals = Vec::new();
-    for target in new_targets {
+    for target in &covers {
         let kept =
             plan.archives.iter().filter(|archive| archive.source == Source::Root { into: Into::Replace });
         let hidden =

@@ -108,7 +108,8 @@ pub enum Refusal {
     /// Kept data would lie unseen beneath a mount.
     #[error(
         "{path} is to be kept, but the new container has a volume at {target} over it, which would hide it: \
-         mount a volume there yourself, or take the path off the preserve list"
+         keep the volumes, mount one there yourself, or take the path off the preserve list (without a redeploy.conf \
+         in the container the built-in list counts)"
     )]
     Hidden {
         /// What is to be kept.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redeploy_agent::docker::{Behaviour, Engine, EngineError, FakeEngine};
+use redeploy_agent::image::PullPolicy;
 use redeploy_agent::orders::Refused;
 use redeploy_agent::paths::DataDir;
 use redeploy_agent::plan::{Refusal, VolumeData};
@@ -12,6 +13,7 @@ use redeploy_agent::report::{Report, Verdict};
 use redeploy_agent::saga::{Event, Fault};
 use redeploy_agent::steps::Step;
 use redeploy_proto::RedeployId;
+use redeploy_tests::in_process::request;
 use serde_json::json;
 
 use crate::room::{Room, When, archives, back, plain, remove_now, room, volumes, write};
@@ -26,6 +28,23 @@ async fn a_volume_of_the_new_image_over_a_kept_path_is_refused() {
     let hidden = Refusal::Hidden { path: "/srv/keep".into(), target: "/srv".into() };
     assert_eq!(refusals, [hidden]);
     room.assert_old_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_given_up_over_a_kept_path_is_refused() {
+    let room = plain();
+    let host = json!({ "Binds": ["api-data:/srv"] });
+    room.engine.add_container("api", "fake/app:v1", json!({ "HostConfig": host })).unwrap();
+    let mut fresh = request("api", "fake/app:v2");
+    let agent = room.agent(Arc::new(Nobody), &[]);
+    fresh.use_existing_volumes = false;
+    let asked = agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await;
+    let Err(Refused::Checks(refusals)) = asked else { panic!("it was not refused: {asked:#?}") };
+    assert_eq!(refusals, [Refusal::Hidden { path: "/srv/keep".into(), target: "/srv".into() }]);
+    // With its data, the kept path is in the volume that stays.
+    fresh.use_existing_volumes = true;
+    let report = agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
