@@ -1,6 +1,6 @@
 //! The steps, on one screen: what each does and how it is taken back.
 //!
-//! Flows in: a [`Plan`](crate::plan::Plan) that leaves no choice, and an engine. Flows out: typed outputs for the
+//! Flows in: a [`Plan`] that leaves no choice, and an engine. Flows out: typed outputs for the
 //! journal. Must never decide: what is not in the plan is not done.
 //!
 //! | step      | does                                                              | undo                         |
