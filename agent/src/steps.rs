@@ -8,14 +8,14 @@
 //! | create    | new container under a temporary name, compared with the plan      | remove it                    |
 //! | capture   | while the old one serves: archives of paths and volumes           | drop unfinished archives     |
 //! | prefill   | what was captured goes into the new container's root              | –                            |
-//! | drain     | (balancer) no new sessions, those it has end or are out of time      | back in service              |
+//! | drain     | (balancer) no new sessions, those it has end or are out of time   | back in service              |
 //! | stop      | restart policy of the old one to `no`, then stop it               | policy back, start it        |
 //! | settle    | what changed since; `.backup` copies; archives finished           | –                            |
 //! | put_data  | (revert) volumes as they were captured before the redeploy        | as they were captured now    |
 //! | swap      | old one to its parked name, new one takes the name                | the reverse                  |
 //! | start     | start the new one                                                 | stop it, keep its logs, volumes back as captured |
 //! | verify    | running, settled, healthy, probe answered                         | –                            |
-//! | admit     | (balancer) new address, ready, up by the balancer's own checks     | drained                      |
+//! | admit     | (balancer) new address, ready, up by the balancer's own checks    | drained                      |
 
 mod admit;
 mod anew;
@@ -180,5 +180,18 @@ pub fn steps_of(kind: SagaKind) -> &'static [Step] {
     match kind {
         SagaKind::Redeploy => REDEPLOY,
         SagaKind::Revert => REVERT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balancer_adds_its_steps_and_changes_no_other() {
+        for (plain, balanced) in [(REDEPLOY, REDEPLOY_BALANCED), (REVERT, REVERT_BALANCED)] {
+            let others = balanced.iter().filter(|step| !matches!(step, Step::Drain | Step::Admit));
+            assert_eq!(others.copied().collect::<Vec<_>>(), plain);
+        }
     }
 }

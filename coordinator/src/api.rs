@@ -186,8 +186,7 @@ impl Api {
         if id == 0 || nodes.iter().any(|node| node.node_id == id) {
             return Ok(());
         }
-        let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
-        Err(Refusal::Missing(names::missing_node(id, nearest)))
+        Err(Refusal::Missing(names::missing_node(id, nodes.iter().map(|node| node.node_id))))
     }
 
     /// Halt, resume, retry, cancel, rollback.

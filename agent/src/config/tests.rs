@@ -47,6 +47,12 @@ fn every_setting_can_be_set_in_the_file() {
         entries_max = 0
         archive_bytes_max = 5_000
 
+        [balancer]
+        socket = "tcp://127.0.0.1:9999"
+        servers = ["shop/cp = be_shop_cp/node{nodeId}"]
+        drain_timeout = "0s"
+        up_timeout = "30s"
+
         [preserve]
         keep = ["/opt/agent//keys/"]
         exclude = []
@@ -73,10 +79,10 @@ fn every_setting_can_be_set_in_the_file() {
             archive_binds: true,
             entries_max: None,
             archive_bytes_max: Some(5_000),
-            balancer_socket: String::new(),
-            balancer_servers: Vec::new(),
-            drain_timeout: Duration::from_secs(60),
-            up_timeout: Duration::from_secs(60),
+            balancer_socket: "tcp://127.0.0.1:9999".to_owned(),
+            balancer_servers: vec![Rule::parse("shop/cp = be_shop_cp/node{nodeId}").unwrap()],
+            drain_timeout: Duration::ZERO,
+            up_timeout: Duration::from_secs(30),
             preserve: Defaults {
                 keep: vec![path("/opt/agent/keys")],
                 exclude: vec![],

@@ -4,11 +4,9 @@
 //! Undo: drained again, as far as the balancer answers: the old container must come back whatever the balancer does.
 //! Proof of done: the balancer says that it is up.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::drain::{address_of, never_up, wait_for_silence};
+use super::drain::{POLL, address_of, never_up, wait_for_silence};
 use super::runner::Runner;
 use super::verify::VerifyError;
 use super::{Admitted, StepError, StepOutput};
@@ -16,9 +14,6 @@ use crate::balancer::{self, Balancer, Health};
 use crate::docker::RunState;
 use crate::explain::explain;
 use crate::plan::BalancerPlan;
-
-/// How often the balancer is asked.
-const POLL: Duration = Duration::from_millis(100);
 
 pub(super) async fn apply(runner: &mut Runner) -> Result<StepOutput, StepError> {
     let plan = runner.hands.plan.clone();

@@ -15,7 +15,7 @@ use crate::docker::Container;
 use crate::plan::{BalancerPlan, NetworkOf};
 
 /// How often the balancer is asked.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// One that is being reloaded answers again within this.
 const AWAY: Duration = Duration::from_secs(5);

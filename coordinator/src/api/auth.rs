@@ -101,8 +101,8 @@ pub(super) fn address(extensions: &http::Extensions) -> String {
 }
 
 impl Api {
-    /// The caller behind an `authorization` header, which holds a token or a session of one, for the call named `what`. A good token is let in however many
-    /// bad ones come from the same address, and has a pace of its own.
+    /// The caller behind an `authorization` header, which holds a token or a session of one, for the call named `what`. A
+    /// good token is let in however many bad ones come from the same address, and has a pace of its own.
     pub(crate) async fn authenticate(
         &self,
         header: Option<&str>,

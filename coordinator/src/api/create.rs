@@ -209,9 +209,8 @@ impl Api {
 
 fn one_node(caller: &Caller, target: &v1::Target, nodes: Vec<NodeRow>) -> Result<Aim, Refusal> {
     let id = target.node_id;
-    let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
-    let Some(node) = nodes.into_iter().find(|node| node.node_id == id) else {
-        return Err(Refusal::Missing(names::missing_node(id, nearest)));
+    let Some(node) = nodes.iter().find(|node| node.node_id == id).cloned() else {
+        return Err(Refusal::Missing(names::missing_node(id, nodes.iter().map(|node| node.node_id))));
     };
     let (env, group): (EnvName, GroupName) = (refusal::required(&node.env)?, refusal::required(&node.grp)?);
     if !target.env.is_empty() && target.env != node.env {

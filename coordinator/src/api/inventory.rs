@@ -64,8 +64,7 @@ impl Api {
         caller.may_look()?;
         let Some(row) = self.store.node(NodeId(id)).await?.filter(|row| caller.sees(&row.env)) else {
             let rows = self.nodes_for(caller).await?;
-            let nearest = rows.iter().map(|row| row.node_id).min_by_key(|other| other.abs_diff(id));
-            return Err(Refusal::Missing(names::missing_node(id, nearest)));
+            return Err(Refusal::Missing(names::missing_node(id, rows.iter().map(|row| row.node_id))));
         };
         let host = self.store.host(&refusal::required(&row.host_id)?).await?;
         let hosts = host.map(|host| (host.host_id.clone(), host)).into_iter().collect();
@@ -223,9 +222,12 @@ impl Api {
     pub(super) async fn list_hosts(&self, caller: &Caller) -> Result<v1::ListHostsResponse, Refusal> {
         caller.may_look()?;
         let nodes = self.nodes_by_host(caller).await?;
-        let hosts = self.hosts_for(caller).await?;
-        let show = |row: &HostRow| self.show_host(row, nodes.get(&row.host_id).copied().unwrap_or_default());
-        Ok(v1::ListHostsResponse { hosts: hosts.iter().map(show).collect() })
+        let hosts = self.store.hosts().await?;
+        let shown = hosts.iter().filter_map(|row| match nodes.get(&row.host_id) {
+            Some(count) => Some(self.show_host(row, *count)),
+            None => caller.envs.is_empty().then(|| self.show_host(row, 0)),
+        });
+        Ok(v1::ListHostsResponse { hosts: shown.collect() })
     }
 
     pub(super) async fn get_host(&self, caller: &Caller, text: &str) -> Result<v1::Host, Refusal> {

@@ -29,8 +29,8 @@ pub(super) fn missing<'a>(what: &str, name: &str, existing: impl Iterator<Item =
 }
 
 /// The same for a node, whose name is a number.
-pub(super) fn missing_node(id: u32, nearest: Option<u32>) -> String {
-    match nearest {
+pub(super) fn missing_node(id: u32, existing: impl Iterator<Item = u32>) -> String {
+    match existing.min_by_key(|other| other.abs_diff(id)) {
         Some(nearest) => format!("there is no node {id}; the nearest is {nearest}"),
         None => format!("there is no node {id}, nor any other"),
     }

@@ -56,7 +56,7 @@ pub(super) fn asked(method: Method, params: &Params) -> Result<Asked, Wrong> {
     let env = params.required("envName")?.to_owned();
     let whom = whom(method, params)?;
     let to = wanted(params.required("tag")?)?;
-    // There is nothing to drain: a node has no load balancer here yet.
+    // Whether a node is drained is said by its host's agent, and not by a call.
     params.boolean("manageDNSState")?;
     Ok(Asked {
         env,
@@ -165,8 +165,8 @@ impl Asked {
                 names::missing(&what, group, nodes.iter().map(|node| node.group.as_str()))
             }
             Whom::Node(id) => {
-                let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(*id));
-                format!("in environment {}: {}", self.env, names::missing_node(*id, nearest))
+                let ids = nodes.iter().map(|node| node.node_id);
+                format!("in environment {}: {}", self.env, names::missing_node(*id, ids))
             }
         }
     }

@@ -22,8 +22,8 @@ pub(super) async fn of_node(service: &Service, params: &Params) -> Result<Value,
     let id = id.ok_or(Wrong::Missing("nodeId"))?;
     let nodes = service.nodes(env).await?;
     let Some(node) = nodes.iter().find(|node| node.node_id == id) else {
-        let nearest = nodes.iter().map(|node| node.node_id).min_by_key(|other| other.abs_diff(id));
-        let text = format!("in environment {env}: {}", names::missing_node(id, nearest));
+        let ids = nodes.iter().map(|node| node.node_id);
+        let text = format!("in environment {env}: {}", names::missing_node(id, ids));
         return Err(Failed::new(Code::NotFound, text));
     };
     let others = service.nodes("").await?;
