@@ -5,6 +5,7 @@
 
 mod inside;
 mod ourselves;
+mod over;
 mod space;
 
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use redeploy_proto::RedeployId;
 use serde_json::Value;
 
-pub use inside::Inside;
+pub use inside::{GivenUp, Inside};
 pub use space::measure;
 
 use crate::config::Config;
@@ -93,7 +94,9 @@ pub async fn observe(
     let found = engine.container(name).await?;
     let container = found.ok_or_else(|| ObserveError::NoSuchContainer { name: name.to_owned() })?;
     let old_image = engine.image(container.image_id()).await?;
-    let inside = inside::look(engine, &container, old_image.as_ref(), &config.preserve, keep_volumes).await?;
+    let containers = engine.containers().await?;
+    let image = old_image.as_ref();
+    let inside = inside::look(engine, &container, &containers, image, &config.preserve, keep_volumes).await?;
     let mounts = container.mounts();
     let mut open_volumes = Vec::new();
     let mut open_binds = Vec::new();
@@ -113,7 +116,7 @@ pub async fn observe(
     Ok(Observed {
         networks: networks(engine.as_ref(), &container).await?,
         network_record: network_record(engine.as_ref(), &container).await?,
-        containers: engine.containers().await?,
+        containers,
         changes: changes(engine.as_ref(), &container).await,
         unfinished: unfinished(data, container.name()),
         is_parked: crate::plan::is_stand_in(&container)

@@ -227,6 +227,7 @@ impl Agent {
         self.add_dependents(&mut plan, &observed).await?;
         plan::remark_on_room(&mut plan);
         let mut refusals = plan::check(&plan, &observed);
+        refusals.extend(plan::check_restore(&observed, ground, request));
         refusals.extend(self.add_balancer(&mut plan, &observed.container).await);
         Ok((plan, refusals))
     }
@@ -269,20 +270,28 @@ impl Agent {
     /// Removes what retention no longer holds, of every node.
     ///
     /// # Errors
-    /// [`StepError`]
+    /// [`StepError`] of the first node where not everything could be removed; the others are seen to all the same.
     pub async fn prune(&self) -> Result<Tidied, StepError> {
         let mut nodes: Vec<String> =
             history::load(&self.data).into_iter().flatten().map(|entry| entry.plan.node).collect();
         nodes.sort();
         nodes.dedup();
         let mut tidied = Tidied::default();
+        let mut failed = None;
         for node in nodes {
-            let more = steps::tidy(self.engine.as_ref(), &self.data, &node, self.retention()).await?;
-            tidied.containers.extend(more.containers);
-            tidied.archives.extend(more.archives);
-            tidied.dead.extend(more.dead);
+            match steps::tidy(self.engine.as_ref(), &self.data, &node, self.retention()).await {
+                Ok(more) => {
+                    tidied.containers.extend(more.containers);
+                    tidied.archives.extend(more.archives);
+                    tidied.dead.extend(more.dead);
+                }
+                Err(error) => {
+                    tracing::error!(node, error = crate::explain::explain(&error), "cannot be pruned");
+                    failed = failed.or(Some(error));
+                }
+            }
         }
-        Ok(tidied)
+        failed.map_or(Ok(tidied), Err)
     }
 
     fn retention(&self) -> Retention {

@@ -39,7 +39,7 @@ pub use names::{
 };
 pub use refusal::Refusal;
 pub use request::{InvalidProbe, Probe};
-pub use revert::{RevertGround, RevertRequest, VolumeData, make_revert, revert_archives};
+pub use revert::{RevertGround, RevertRequest, VolumeData, check_restore, make_revert, revert_archives};
 pub use room::remark as remark_on_room;
 pub use show::show;
 pub use stand_in::{
@@ -49,7 +49,7 @@ pub use stand_in::{
 use crate::archive::Selection;
 use crate::guest_path::GuestPath;
 use crate::preserve::PreserveList;
-use crate::recreate::Recreation;
+use crate::recreate::{RecreateFinding, Recreation};
 use crate::saga::SagaKind;
 
 /// The version of the plan's form on disk.
@@ -330,6 +330,20 @@ pub struct Packing {
     pub entries_max: u64,
     /// Bytes at most, per archive; 0 for no limit.
     pub archive_bytes_max: u64,
+}
+
+impl Plan {
+    /// Will the new container go without volumes that the old one has?
+    #[must_use]
+    pub fn gives_up_volumes(&self) -> bool {
+        match &self.incoming {
+            Incoming::New(new) => {
+                let mut findings = new.recreation.findings.iter();
+                findings.any(|finding| matches!(finding, RecreateFinding::VolumeGivenUp { .. }))
+            }
+            Incoming::Parked { .. } => false,
+        }
+    }
 }
 
 impl Incoming {

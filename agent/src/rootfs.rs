@@ -165,9 +165,6 @@ impl Root {
         if u64::try_from(bytes.len()).map_or(true, |len| len > bytes_max) {
             return Err(RootError::TooLarge { label: self.label.clone(), path: path.clone(), bytes_max });
         }
-        if u64::try_from(bytes.len()).map_or(true, |len| len > bytes_max) {
-            return Err(RootError::TooLarge { label: self.label.clone(), path: path.clone(), bytes_max });
-        }
         Ok(Some(bytes))
     }
 

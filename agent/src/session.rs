@@ -45,7 +45,7 @@ use crate::explain::explain;
 use crate::reporter::Reporter;
 use line::{Line, LineError};
 use pause::pause;
-use worker::Worker;
+use worker::{Pauses, Worker};
 
 /// A report that is not acknowledged is sent again after this, in the same session.
 const REPORT_AGAIN: Duration = Duration::from_secs(30);
@@ -125,6 +125,7 @@ pub async fn run_watched(
     let reporter = Arc::new(Reporter::new(&means.data, identity.joined_at));
     let worker = Arc::new(Worker::new(means, stop.child_token()));
     worker.recover(true);
+    worker.prune_by_the_clock(Pauses::default());
     onlooker.ready();
     let mut runner = Runner { identity, worker, reporter, stop, onlooker, renew_at: Instant::now() };
     let ended = runner.sessions().await;

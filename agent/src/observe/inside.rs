@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::ObserveError;
-use crate::docker::{Container, Engine, Image, MountKind};
+use super::over::{Mounts, Opened};
+use crate::docker::{Container, Engine, Image};
 use crate::explain::explain;
 use crate::guest_path::GuestPath;
 use crate::preserve::{self, CONF_BYTES_MAX, CONF_PATH, Defaults, PathFact, PreserveList};
@@ -19,15 +20,27 @@ pub struct Inside {
     pub preserve: PreserveList,
     /// Why the preserve list could not be read, if it is there and could not.
     pub unreadable: Option<String>,
+    /// What the list names and is there, but in a volume that is given up: the list and the order contradict each other.
+    pub given_up: Vec<GivenUp>,
     /// What the engine makes in every root.
     pub engine_owned: Vec<GuestPath>,
     /// Its root is read-only: nothing of the user's can be in it, and it is not opened.
     pub read_only: bool,
 }
 
+/// A path to be kept, in a volume that is to be given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The path, as a process in the container sees it.
+    pub path: GuestPath,
+    /// Where the volume is mounted.
+    pub target: GuestPath,
+}
+
 pub(super) async fn look(
     engine: &Arc<dyn Engine>,
     container: &Container,
+    containers: &[Container],
     image: Option<&Image>,
     defaults: &Defaults,
     keep_volumes: bool,
@@ -36,59 +49,104 @@ pub(super) async fn look(
         return Ok(Inside {
             preserve: PreserveList::nothing(),
             unreadable: None,
+            given_up: Vec::new(),
             engine_owned: defaults.engine_owned.clone(),
             read_only: true,
         });
     }
-    let root = engine.open_root(container.id()).await?;
     let user = container.raw()["Config"]["User"].as_str().or(image.map(Image::user)).unwrap_or("");
     let user = user.split(':').next().unwrap_or("").to_owned();
-    let staying = staying_mounts(container, keep_volumes);
+    let mounts = Mounts::of(container, containers, keep_volumes);
+    let root = engine.open_root(container.id()).await?;
+    let conf = mounts.open_over_conf(engine).await;
+    let given_up = mounts.open_given_up(engine).await;
     let defaults = defaults.clone();
-    let task = tokio::task::spawn_blocking(move || read(&root, &user, &defaults, &staying));
+    let task = tokio::task::spawn_blocking(move || {
+        let view = View { root, given_up };
+        read(&view, conf, &user, &defaults, &mounts.staying)
+    });
     task.await.map_err(|_| ObserveError::Panicked { name: container.name().to_owned() })
 }
 
-/// Where mounts are whose data stays with the node: they need not be kept by path.
-fn staying_mounts(container: &Container, keep_volumes: bool) -> Vec<GuestPath> {
-    let mounts = container.mounts();
-    let staying = mounts.iter().filter(|mount| match mount.kind {
-        MountKind::Volume { .. } => keep_volumes,
-        MountKind::Bind { .. } | MountKind::Tmpfs | MountKind::Other(_) => true,
-    });
-    staying.filter_map(|mount| GuestPath::new(&mount.target).ok()).collect()
+/// The root and, over it, the volumes that will not come with the node: what a process in the container sees there.
+struct View {
+    root: Root,
+    given_up: Vec<Opened>,
 }
 
-fn read(root: &Root, user: &str, defaults: &Defaults, staying: &[GuestPath]) -> Inside {
-    let (list, unreadable) = match read_conf(root, user, defaults) {
+impl View {
+    /// What is at a path. One that cannot even be resolved (a loop of links) names nothing that could be kept.
+    fn fact(&self, path: &GuestPath) -> PathFact {
+        let mounted = self.given_up.iter().filter_map(|mount| Some((mount, mount.within(path)?)));
+        let found = match mounted.max_by_key(|(mount, _)| mount.target.as_bytes().len()) {
+            Some((mount, path)) => mount.root.fact(&path),
+            None => self.root.fact(path),
+        };
+        match found {
+            Ok(Fact::Missing) | Err(_) => PathFact::Missing,
+            Ok(Fact::File) => PathFact::File,
+            Ok(Fact::Dir) => PathFact::Dir,
+            Ok(Fact::Symlink) => PathFact::Symlink,
+            Ok(Fact::Other) => PathFact::Other,
+        }
+    }
+
+    /// Which of the list's paths are there, but in a volume that is given up.
+    fn lost_with_volumes(&self, list: &PreserveList) -> Vec<GivenUp> {
+        let keep = list.keep.iter().map(|entry| &entry.path);
+        let paths = keep.chain(list.backup.iter().map(|entry| &entry.path));
+        let lost = paths.filter_map(|path| {
+            let mount = self.given_up.iter().find(|mount| path.is_within(&mount.target))?;
+            Some(GivenUp { path: path.clone(), target: mount.target.clone() })
+        });
+        lost.collect()
+    }
+}
+
+fn read(
+    view: &View,
+    conf: Option<Result<Opened, String>>,
+    user: &str,
+    defaults: &Defaults,
+    staying: &[GuestPath],
+) -> Inside {
+    let read = match conf {
+        None => read_conf(&view.root, CONF_PATH, view, user, defaults).map_err(|error| explain(&error)),
+        Some(Ok(mount)) => {
+            let at = GuestPath::new(CONF_PATH).ok().and_then(|path| mount.within(&path));
+            let at = at.unwrap_or_else(GuestPath::root);
+            read_conf(&mount.root, at.as_bytes(), view, user, defaults).map_err(|error| explain(&error))
+        }
+        Some(Err(detail)) => Err(detail),
+    };
+    let (list, unreadable) = match read {
         Ok(list) => (list, None),
-        Err(error) => (preserve::without_file(defaults), Some(explain(&error))),
+        Err(detail) => (preserve::without_file(defaults), Some(detail)),
     };
-    let fact = |path: &GuestPath| match root.fact(path) {
-        Ok(Fact::Missing) => PathFact::Missing,
-        Ok(Fact::File) => PathFact::File,
-        Ok(Fact::Dir) => PathFact::Dir,
-        Ok(Fact::Symlink) => PathFact::Symlink,
-        Ok(Fact::Other) => PathFact::Other,
-        // A path that cannot even be resolved (a loop of links) names nothing that could be kept.
-        Err(_) => PathFact::Missing,
-    };
+    let list = preserve::settle(list, &|path| view.fact(path), staying);
     Inside {
-        preserve: preserve::settle(list, &fact, staying),
+        given_up: view.lost_with_volumes(&list),
+        preserve: list,
         unreadable,
         engine_owned: defaults.engine_owned.clone(),
         read_only: false,
     }
 }
 
-fn read_conf(root: &Root, user: &str, defaults: &Defaults) -> Result<PreserveList, RootError> {
-    let (Ok(conf), Ok(passwd)) = (GuestPath::new(CONF_PATH), GuestPath::new("/etc/passwd")) else {
+fn read_conf(
+    place: &Root,
+    at: impl AsRef<[u8]>,
+    view: &View,
+    user: &str,
+    defaults: &Defaults,
+) -> Result<PreserveList, RootError> {
+    let (Ok(conf), Ok(passwd)) = (GuestPath::new(at), GuestPath::new("/etc/passwd")) else {
         return Ok(preserve::without_file(defaults));
     };
-    let Some(text) = root.read_file(&conf, CONF_BYTES_MAX)? else {
+    let Some(text) = place.read_file(&conf, CONF_BYTES_MAX)? else {
         return Ok(preserve::without_file(defaults));
     };
-    let passwd = root.read_file(&passwd, PASSWD_BYTES_MAX).ok().flatten();
+    let passwd = view.root.read_file(&passwd, PASSWD_BYTES_MAX).ok().flatten();
     let home = preserve::home_of(user, &passwd.unwrap_or_default());
     Ok(preserve::parse(&text, home.as_ref(), defaults))
 }

@@ -2,13 +2,11 @@
 
 mod ports;
 
-use std::collections::BTreeSet;
-
-use super::{Incoming, Into, Plan, Refusal, Source, carried};
-use crate::docker::{Container, Mount, MountKind, RunState};
+use super::{Incoming, Into, Plan, Probe, Refusal, Source, carried};
+use crate::docker::{Container, MountKind, RunState};
 use crate::guest_path::GuestPath;
 use crate::observe::Observed;
-use crate::recreate;
+use crate::recreate::{self, Dependent, DependentKind};
 use ports::check_ports;
 
 /// Storage drivers whose mounted roots we can open and whose files keep the change time rule.
@@ -25,6 +23,9 @@ pub fn check(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
         check_names(plan, observed),
         check_mounts(plan, observed),
         check_hidden(plan, observed),
+        check_given_up(observed),
+        check_borrowers(plan, observed),
+        check_probe(plan, observed),
         check_space(plan),
     ]
     .concat()
@@ -139,33 +140,59 @@ fn check_mounts(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
     refusals
 }
 
-/// A volume that only the new image declares, or that replaces one given up, covers what was put at its place.
+/// A volume that only the new image declares covers what was put at its place.
 fn check_hidden(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
     let Incoming::New(new) = &plan.incoming else { return Vec::new() };
     let mounts = observed.container.mounts();
-    let gives_up = !new.fresh_volumes.is_empty();
-    let is_given_up = |mount: &Mount| gives_up && matches!(mount.kind, MountKind::Volume { .. });
-    let targets = |wanted: &dyn Fn(&Mount) -> bool| -> BTreeSet<GuestPath> {
-        mounts
-            .iter()
-            .filter(|mount| wanted(mount))
-            .filter_map(|mount| GuestPath::new(&mount.target).ok())
-            .collect()
-    };
-    let staying = targets(&|mount| !is_given_up(mount));
-    let mut covers = targets(&is_given_up);
-    covers.extend(new.volume_targets.iter().filter(|target| !staying.contains(*target)).cloned());
+    let has_mount =
+        |target: &GuestPath| mounts.iter().any(|mount| mount.target.as_bytes() == target.as_bytes());
+    let kept = plan.archives.iter().filter(|archive| archive.source == Source::Root { into: Into::Replace });
+    let put: Vec<&GuestPath> = kept
+        .flat_map(|archive| &archive.selection.include)
+        .chain(plan.backups.iter().map(|backup| &backup.path))
+        .collect();
     let mut refusals = Vec::new();
-    for target in &covers {
-        let kept =
-            plan.archives.iter().filter(|archive| archive.source == Source::Root { into: Into::Replace });
-        let hidden =
-            kept.flat_map(|archive| &archive.selection.include).filter(|path| path.is_within(target));
+    for target in new.volume_targets.iter().filter(|target| !has_mount(target)) {
+        let hidden = put.iter().filter(|path| path.is_within(target));
         refusals.extend(
             hidden.map(|path| Refusal::Hidden { path: path.to_string(), target: target.to_string() }),
         );
     }
     refusals
+}
+
+/// What is to be kept would go with the volume that it is in.
+fn check_given_up(observed: &Observed) -> Vec<Refusal> {
+    let given_up = observed.inside.given_up.iter();
+    given_up
+        .map(|lost| Refusal::GivenUp { path: lost.path.to_string(), target: lost.target.to_string() })
+        .collect()
+}
+
+/// Others that mount its volumes would go on with those that it gives up. (With volumes that stay, they go on with the same
+/// ones as it does.)
+fn check_borrowers(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
+    if !plan.gives_up_volumes() {
+        return Vec::new();
+    }
+    let borrows = |other: &Dependent| match other.kind {
+        DependentKind::VolumesFrom => true,
+        DependentKind::Network | DependentKind::Ipc | DependentKind::Pid | DependentKind::Link => false,
+    };
+    let alive: Vec<Container> =
+        observed.containers.iter().filter(|other| other.is_alive()).cloned().collect();
+    let borrowers = recreate::dependents(&observed.container, &alive).into_iter().filter(borrows);
+    borrowers.map(|other| Refusal::Borrowed { node: plan.node.clone(), by: other.name }).collect()
+}
+
+/// A question to a container that nobody can reach is never answered.
+fn check_probe(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
+    let asks_it = match &plan.verify.probe {
+        Some(Probe::Http { host, .. } | Probe::Tcp { host, .. }) => host.is_empty(),
+        None => false,
+    };
+    let is_unreachable = observed.container.raw()["HostConfig"]["NetworkMode"] == "none";
+    if asks_it && is_unreachable { vec![Refusal::NothingToProbe(plan.node.clone())] } else { Vec::new() }
 }
 
 /// Archives are counted uncompressed, and with what an undo is expected to set aside: a refusal too many is better than

@@ -108,8 +108,8 @@ pub enum Refusal {
     /// Kept data would lie unseen beneath a mount.
     #[error(
         "{path} is to be kept, but the new container has a volume at {target} over it, which would hide it: \
-         keep the volumes, mount one there yourself, or take the path off the preserve list (without a redeploy.conf \
-         in the container the built-in list counts)"
+         mount one there yourself, or take the path off the preserve list (without a redeploy.conf in the container the \
+         built-in list counts)"
     )]
     Hidden {
         /// What is to be kept.
@@ -117,6 +117,44 @@ pub enum Refusal {
         /// Where the volume is.
         target: String,
     },
+    /// The preserve list and the order to give volumes up contradict each other.
+    #[error(
+        "{path} is to be kept, but it is in the volume at {target}, which is to be given up: keep the volumes, or take the \
+         path off the preserve list (without a redeploy.conf in the container the built-in list counts)"
+    )]
+    GivenUp {
+        /// What is to be kept.
+        path: String,
+        /// Where the volume is.
+        target: String,
+    },
+    /// The data of then was ordered, and cannot be had.
+    #[error(
+        "volume {volume} cannot become what it was: {reason}. Revert with `--volumes keep`, and put what you need of it back \
+         by hand from the archives that `redeploy-agent show` names"
+    )]
+    CannotRestore {
+        /// The volume.
+        volume: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Volumes that are given up, and that another container mounts because this one does.
+    #[error(
+        "container {by} mounts the volumes of {node} (--volumes-from) and would go on with those that are given up: keep the \
+         volumes, or remove {by} first and create it anew after the redeploy"
+    )]
+    Borrowed {
+        /// The container.
+        node: String,
+        /// Who mounts its volumes.
+        by: String,
+    },
+    /// A probe of a container without a network.
+    #[error(
+        "container {0} has no network, so a probe of its own address is never answered: name a host in the probe, or leave it out"
+    )]
+    NothingToProbe(String),
     /// It is somebody's way back.
     #[error("container {0} is parked by a redeploy: name the container that serves, or revert it")]
     Parked(String),

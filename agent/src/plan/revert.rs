@@ -8,11 +8,11 @@ use super::make::{outgoing, packing, verify_plan};
 use super::remarks;
 use super::{
     ArchivePlan, Incoming, MADE_LABEL, Names, NewContainer, PLAN_VERSION, Plan, PutData, REDEPLOY_LABEL,
-    RootFrom, Source, Space, is_stand_in,
+    Refusal, RootFrom, Source, Space, is_stand_in,
 };
 use crate::archive::Manifest;
 use crate::config::Config;
-use crate::docker::Container;
+use crate::docker::{Container, Mount, MountKind};
 use crate::observe::Observed;
 use crate::saga::SagaKind;
 
@@ -69,11 +69,11 @@ pub fn make_revert(
 ) -> Plan {
     let node = observed.container.name().to_owned();
     let archives = revert_archives(observed);
-    let (put_data, mut warnings) = match request.volumes {
-        VolumeData::Keep => (Vec::new(), Vec::new()),
-        VolumeData::Restore => put_data(ground, &archives, observed),
+    let put_data = match request.volumes {
+        VolumeData::Keep => Vec::new(),
+        VolumeData::Restore => put_data(ground, &archives),
     };
-    warnings.extend(unlike_mounts(observed, ground.parked));
+    let mut warnings = unlike_mounts(observed, ground.parked);
     warnings.extend(remarks::unknown_changes(observed));
     warnings.extend(remarks::removes_itself(observed));
     warnings.extend(compose_advice(&observed.container, &ground.parked_by.outgoing.image));
@@ -145,37 +145,63 @@ fn from_stand_in(id: RedeployId, node: &str, ground: RevertGround<'_>) -> Option
     })))
 }
 
-/// Which archives of the redeploy go back into which volumes.
-fn put_data(
-    ground: RevertGround<'_>,
-    today: &[ArchivePlan],
-    observed: &Observed,
-) -> (Vec<PutData>, Vec<String>) {
-    let mut put = Vec::new();
-    let mut warnings = Vec::new();
-    for archive in &ground.parked_by.archives {
-        let Source::Volume { name, .. } = &archive.source else { continue };
-        let has_archive = ground.manifest.is_some_and(|manifest| manifest.archive(&archive.stem).is_some());
+/// Which archives of the redeploy go back into which volumes: each that it archived and that is mounted now.
+fn put_data(ground: RevertGround<'_>, today: &[ArchivePlan]) -> Vec<PutData> {
+    let of_today = |archive: &ArchivePlan| {
         let now =
-            today.iter().find(|now| matches!(&now.source, Source::Volume { name: now, .. } if now == name));
-        let others = others_using(observed, name);
-        match now {
-            Some(now) if has_archive && others.is_empty() => put.push(PutData {
-                from: ground.parked_by.id,
-                stem: archive.stem.clone(),
-                today: now.stem.clone(),
-            }),
-            Some(_) if !others.is_empty() => warnings.push(format!(
-                "volume {name} is also written by {}: its data stays as it is today",
-                others.join(", ")
-            )),
-            Some(_) => {
-                warnings.push(format!("volume {name} has no archive any more: its data stays as it is today"))
-            }
-            None => {}
-        }
+            today.iter().find(|now| volume_of(now).is_some() && volume_of(now) == volume_of(archive))?;
+        Some(PutData { from: ground.parked_by.id, stem: archive.stem.clone(), today: now.stem.clone() })
+    };
+    ground.parked_by.archives.iter().filter_map(of_today).collect()
+}
+
+/// Which volumes of the container that comes back cannot be what they were. Whoever orders their data of then must not get
+/// today's for some of them.
+#[must_use]
+pub fn check_restore(observed: &Observed, ground: RevertGround<'_>, request: &RevertRequest) -> Vec<Refusal> {
+    match request.volumes {
+        VolumeData::Keep => return Vec::new(),
+        VolumeData::Restore => {}
     }
-    (put, warnings)
+    let mounts = observed.container.mounts();
+    let is_mounted_now = |volume: &str| mounts.iter().any(|mount| is_volume(mount, volume));
+    let mut refusals = Vec::new();
+    for mount in ground.parked.mounts() {
+        let MountKind::Volume { name, .. } = mount.kind else { continue };
+        let others = others_using(observed, &name);
+        let reason = if !others.is_empty() {
+            format!("{} writes to it too", others.join(", "))
+        } else if !is_mounted_now(&name) {
+            // Given up by the redeploy: nobody has written to it since.
+            continue;
+        } else if !has_archive(ground, &name) {
+            format!("redeploy {} has no archive of it, or no more", ground.parked_by.id)
+        } else if !observed.open_volumes.contains(&name) {
+            "it cannot be opened on this host".to_owned()
+        } else {
+            continue;
+        };
+        refusals.push(Refusal::CannotRestore { volume: name, reason });
+    }
+    refusals
+}
+
+fn has_archive(ground: RevertGround<'_>, volume: &str) -> bool {
+    let archived = ground.parked_by.archives.iter().find(|archive| volume_of(archive) == Some(volume));
+    archived.is_some_and(|archive| {
+        ground.manifest.is_some_and(|manifest| manifest.archive(&archive.stem).is_some())
+    })
+}
+
+fn volume_of(archive: &ArchivePlan) -> Option<&str> {
+    match &archive.source {
+        Source::Volume { name, .. } => Some(name),
+        Source::Root { .. } | Source::Bind { .. } => None,
+    }
+}
+
+fn is_volume(mount: &Mount, volume: &str) -> bool {
+    matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume)
 }
 
 /// The parked container mounts what it always did; if that is not what serves now, the operator should know.
@@ -183,10 +209,8 @@ fn unlike_mounts(observed: &Observed, parked: &Container) -> Vec<String> {
     let volumes = |container: &Container| -> Vec<String> {
         let mounts = container.mounts().into_iter();
         let names = mounts.filter_map(|mount| match mount.kind {
-            crate::docker::MountKind::Volume { name, .. } => Some(name),
-            crate::docker::MountKind::Bind { .. }
-            | crate::docker::MountKind::Tmpfs
-            | crate::docker::MountKind::Other(_) => None,
+            MountKind::Volume { name, .. } => Some(name),
+            MountKind::Bind { .. } | MountKind::Tmpfs | MountKind::Other(_) => None,
         });
         names.collect()
     };

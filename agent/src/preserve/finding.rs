@@ -16,7 +16,8 @@ pub const FINDINGS_MAX: usize = 1_000;
 /// How much of a line a finding shows, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// How much a finding matters. None of them stops a redeploy.
+/// How much a finding matters. None of them stops a redeploy; a file that is too long does, because reading it from a
+/// container fails ([`crate::rootfs::RootError::TooLarge`]) and only `check-conf` sees this finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {

@@ -29,8 +29,8 @@ pub(super) fn sentence(kind: &FindingKind) -> Cow<'static, str> {
             format!("it is on the volume {volume}, whose data stays anyway; the line can go.").into()
         }
         FindingKind::TooLong => format!(
-            "the file is larger than {} KiB and was read only so far; shorten it by listing \
-             directories instead of their files.",
+            "the file is larger than {} KiB and was read only so far: a container with it is not redeployed, \
+             because what else it lists is not known; shorten it by listing directories instead of their files.",
             CONF_BYTES_MAX / 1024
         )
         .into(),

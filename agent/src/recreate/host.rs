@@ -31,7 +31,12 @@ pub(super) fn carry(inputs: &Inputs<'_>, draft: &mut Draft) -> Result<(), Recrea
 /// As it is: null, [] and {} are not the same to every field.
 fn pass(field: &str, value: &Value, draft: &mut Draft) {
     if !says_nothing(value) {
-        draft.user(format!("HostConfig.{field}"));
+        // An inspect does not tell what was asked for from what the engine filled in.
+        draft.source(
+            format!("HostConfig.{field}"),
+            Source::User,
+            "or the engine's default when it was created",
+        );
     }
     draft.host.insert(field.to_owned(), value.clone());
 }

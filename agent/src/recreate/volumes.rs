@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use crate::docker::ApiVersion;
 
-use super::json::{clean_path, keys, says_nothing, text, texts};
+use super::json::{clean_path, keys, text, texts};
 use super::{Draft, Inputs, RecreateError, RecreateFinding, Source, peers};
 
 pub use mounted::{OwnVolume, given_targets, own_volumes};
-use mounted::{bind_target, comes_from_a_peer, mounted};
+use mounted::{bind_target, can_be_fresh, comes_from_a_peer, mounted};
 
 /// Sends binds, mounts, and `VolumesFrom`.
 ///
@@ -54,7 +54,7 @@ fn binds(inputs: &Inputs<'_>, draft: &mut Draft) -> Result<Vec<Value>, RecreateE
             sent.push(json!(bind));
             continue;
         }
-        let name = volume_to_mount(inputs, draft, &bind_target(bind), source, false)?;
+        let name = volume_to_mount(inputs, draft, &bind_target(bind), source)?;
         sent.push(json!(format!("{name}:{rest}")));
     }
     Ok(sent)
@@ -69,18 +69,11 @@ fn mounts(inputs: &Inputs<'_>, draft: &mut Draft) -> Result<Vec<Value>, Recreate
         drop_strange_options(inputs.around.engine.api, &target, &mut mount, draft);
         if text(&mount["Type"]) == "volume" {
             let source = text(&mount["Source"]).to_owned();
-            let is_special = has_own_driver(&mount["VolumeOptions"]["DriverConfig"]);
-            mount["Source"] = json!(volume_to_mount(inputs, draft, &target, &source, is_special)?);
+            mount["Source"] = json!(volume_to_mount(inputs, draft, &target, &source)?);
         }
         sent.push(mount);
     }
     Ok(sent)
-}
-
-/// A volume made with such a driver or options may keep its contents anywhere: a new one of the same options
-/// could well be the same data.
-fn has_own_driver(config: &Value) -> bool {
-    !matches!(text(&config["Name"]), "" | "local") || !says_nothing(&config["Options"])
 }
 
 /// From API 1.42 on a mount must not carry options of another type, not even empty ones.
@@ -111,7 +104,6 @@ fn volume_to_mount(
     draft: &mut Draft,
     target: &str,
     given: &str,
-    is_special: bool,
 ) -> Result<String, RecreateError> {
     let container = inputs.old.container;
     let seen = mounted(container).into_iter().find(|mount| mount.kind == "volume" && mount.target == target);
@@ -132,7 +124,7 @@ fn volume_to_mount(
         }
         return Ok(volume);
     }
-    if is_special || seen.is_some_and(|mount| !matches!(mount.driver, "" | "local")) {
+    if !can_be_fresh(inputs.host(), &target, seen.map_or("", |mount| mount.driver)) {
         draft.findings.push(RecreateFinding::VolumeCannotBeFresh { target, volume: volume.clone() });
         return Ok(volume);
     }
@@ -203,7 +195,7 @@ fn anonymous(
             Source::Plan,
             "an anonymous volume, from now on mounted by name",
         );
-        let name = volume_to_mount(inputs, draft, &target, "", false)?;
+        let name = volume_to_mount(inputs, draft, &target, "")?;
         mounts.push(json!({"Type": "volume", "Source": name, "Target": target}));
     }
     Ok(())

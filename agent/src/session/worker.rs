@@ -7,6 +7,7 @@
 
 mod left_open;
 mod preflight;
+mod pruning;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redeploy_proto::{RedeployId, v1};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, RwLock, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -32,6 +33,7 @@ use crate::progress::Nobody;
 use crate::report::Report;
 use crate::reporter::refused;
 use crate::saga::Faults;
+pub(super) use pruning::Pauses;
 
 /// Preflights at once; each may pull an image.
 const PREFLIGHTS_MAX: usize = 4;
@@ -55,6 +57,8 @@ pub(super) struct Worker {
     ledger: Arc<Ledger>,
     jobs: Mutex<HashMap<RedeployId, Job>>,
     lock: AsyncMutex<Weak<Lock>>,
+    /// Shared by jobs, had alone by pruning.
+    quiet: RwLock<()>,
     preflights: Semaphore,
     /// Whose preflight is made, or waits to be.
     checked: Mutex<HashSet<RedeployId>>,
@@ -77,6 +81,7 @@ impl Worker {
             outbox: Arc::default(),
             jobs: Mutex::default(),
             lock: AsyncMutex::default(),
+            quiet: RwLock::default(),
             preflights: Semaphore::new(PREFLIGHTS_MAX),
             checked: Mutex::default(),
             tasks: Mutex::default(),
@@ -171,6 +176,10 @@ impl Worker {
         cancel: &CancellationToken,
     ) -> Result<Report, Refused> {
         let _held = self.hold(false, cancel).await?;
+        let _not_quiet = tokio::select! {
+            () = cancel.cancelled() => return Err(Refused::Cancelled),
+            working = self.quiet.read() => working,
+        };
         let is_planned = AtomicBool::new(false);
         let watcher = Arc::new(Watcher { id, outbox: Arc::clone(&self.outbox), is_planned });
         let agent = Agent {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::verify::first_address;
-use crate::docker::Container;
+use serde_json::Value;
+
+use crate::docker::{Container, Engine};
 use crate::plan::Probe;
 
 /// One attempt takes no longer than this.
@@ -16,14 +17,41 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const STATUS_LINE_BYTES: usize = 64;
 
 /// Asks once.
-pub(super) async fn answers(probe: &Probe, container: &Container) -> bool {
-    tokio::time::timeout(ATTEMPT, ask(probe, container)).await.is_ok_and(|answer| answer.unwrap_or(false))
+pub(super) async fn answers(engine: &dyn Engine, probe: &Probe, container: &Container) -> bool {
+    let asked = async {
+        let (Probe::Http { host, .. } | Probe::Tcp { host, .. }) = probe;
+        let host = if host.is_empty() { address(engine, container).await? } else { host.clone() };
+        ask(probe, &host).await.ok()
+    };
+    tokio::time::timeout(ATTEMPT, asked).await.ok().flatten().unwrap_or(false)
 }
 
-async fn ask(probe: &Probe, container: &Container) -> std::io::Result<bool> {
-    let (Probe::Http { host, port, .. } | Probe::Tcp { host, port }) = probe;
-    let host = if host.is_empty() { first_address(container).unwrap_or_default() } else { host.clone() };
-    let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
+/// Where the container itself is reached: in the network of another one, that is the other's address.
+async fn address(engine: &dyn Engine, container: &Container) -> Option<String> {
+    let mode = container.raw()["HostConfig"]["NetworkMode"].as_str().unwrap_or("");
+    match mode.strip_prefix("container:") {
+        Some(other) => engine.container(other).await.ok().flatten().as_ref().and_then(own_address),
+        None => own_address(container),
+    }
+}
+
+/// The first address of a container's own network.
+fn own_address(container: &Container) -> Option<String> {
+    if container.raw()["HostConfig"]["NetworkMode"] == "host" {
+        return Some("127.0.0.1".to_owned());
+    }
+    let networks = container.raw()["NetworkSettings"]["Networks"].as_object()?;
+    let of = |field: &'static str| {
+        let text = move |endpoint: &Value| endpoint[field].as_str().map(str::to_owned);
+        networks.values().filter_map(text).find(|text| !text.is_empty())
+    };
+    of("IPAddress").or_else(|| of("GlobalIPv6Address"))
+}
+
+async fn ask(probe: &Probe, host: &str) -> std::io::Result<bool> {
+    let (Probe::Http { port, .. } | Probe::Tcp { port, .. }) = probe;
+    let mut stream = TcpStream::connect((host, *port)).await?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     match probe {
         Probe::Tcp { .. } => Ok(true),
         Probe::Http { path, .. } => {

@@ -51,6 +51,14 @@ pub struct Tidied {
     pub archives: Vec<redeploy_proto::RedeployId>,
 }
 
+impl Tidied {
+    /// Was there nothing to do?
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.containers.is_empty() && self.dead.is_empty() && self.archives.is_empty()
+    }
+}
+
 /// Removes what retention no longer holds of one node.
 ///
 /// # Errors

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::runner::Runner;
@@ -142,7 +141,7 @@ async fn watch(runner: &Runner, id: &str, health_counts: bool) -> Result<(), Ste
             Look::Wait(reason) => reason,
             Look::Good if !probed => {
                 probed = match &plan.verify.probe {
-                    Some(probe) => probe::answers(probe, &now).await,
+                    Some(probe) => probe::answers(runner.engine(), probe, &now).await,
                     None => true,
                 };
                 "the probe has not answered"
@@ -257,21 +256,10 @@ fn last_health_output(container: &Container) -> String {
     if line.is_empty() { format!("its health check exited with code {code}") } else { line }
 }
 
-/// `null` as the engine's answer where a container has no networks.
-pub(super) fn first_address(container: &Container) -> Option<String> {
-    if container.raw()["HostConfig"]["NetworkMode"] == "host" {
-        return Some("127.0.0.1".to_owned());
-    }
-    let networks = container.raw()["NetworkSettings"]["Networks"].as_object()?;
-    let address =
-        |endpoint: &Value| endpoint["IPAddress"].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    networks.values().find_map(address)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn container(state: Value, policy: &str) -> Container {
         Container::new(json!({

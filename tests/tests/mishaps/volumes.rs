@@ -31,20 +31,49 @@ async fn a_volume_of_the_new_image_over_a_kept_path_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_volume_given_up_over_a_kept_path_is_refused() {
-    let room = plain();
-    let host = json!({ "Binds": ["api-data:/srv"] });
+async fn a_volume_of_the_new_image_over_a_backup_copy_is_refused() {
+    let config = json!({ "Cmd": ["/bin/app"], "Volumes": { "/srv": {} } });
+    let room = room(Behaviour::default(), config, Behaviour::default());
+    let root = room.engine.root_dir("web").unwrap();
+    write(root.join("etc/jelastic/redeploy.conf"), "backup:/srv/keep/a\n");
+    let Err(Refused::Checks(refusals)) = room.redeploy(Arc::new(Nobody), &[]).await else {
+        panic!("it was not refused");
+    };
+    assert_eq!(refusals, [Refusal::Hidden { path: "/srv/keep/a".into(), target: "/srv".into() }]);
+}
+
+/// Adds `api` with `/srv` on a volume, and asks for a redeploy that gives volumes up.
+async fn give_up(room: &Room, host: serde_json::Value) -> Result<Report, Refused> {
     room.engine.add_container("api", "fake/app:v1", json!({ "HostConfig": host })).unwrap();
     let mut fresh = request("api", "fake/app:v2");
-    let agent = room.agent(Arc::new(Nobody), &[]);
     fresh.use_existing_volumes = false;
-    let asked = agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await;
+    let agent = room.agent(Arc::new(Nobody), &[]);
+    agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_path_in_a_volume_given_up_is_refused() {
+    let room = plain();
+    let asked = give_up(&room, json!({ "Binds": ["api-data:/srv"] })).await;
     let Err(Refused::Checks(refusals)) = asked else { panic!("it was not refused: {asked:#?}") };
-    assert_eq!(refusals, [Refusal::Hidden { path: "/srv/keep".into(), target: "/srv".into() }]);
+    assert_eq!(refusals, [Refusal::GivenUp { path: "/srv/keep".into(), target: "/srv".into() }]);
     // With its data, the kept path is in the volume that stays.
-    fresh.use_existing_volumes = true;
-    let report = agent.redeploy(RedeployId::generate(), &fresh, PullPolicy::Never, None).await.unwrap();
+    let agent = room.agent(Arc::new(Nobody), &[]);
+    let keep = request("api", "fake/app:v2");
+    let report = agent.redeploy(RedeployId::generate(), &keep, PullPolicy::Never, None).await.unwrap();
     assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
+}
+
+/// Options of its own: a new volume of the same could well be the same data, so it is mounted again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_path_in_a_volume_that_cannot_be_fresh_is_not_refused() {
+    let room = plain();
+    let driver = json!({ "Name": "local", "Options": { "type": "nfs" } });
+    let mount = json!({ "Type": "volume", "Source": "api-data", "Target": "/srv", "VolumeOptions": { "DriverConfig": driver } });
+    let report = give_up(&room, json!({ "Mounts": [mount] })).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
+    let api = room.engine.container("api").await.unwrap().unwrap();
+    assert!(api.raw()["Mounts"].to_string().contains("api-data"), "{:#}", api.raw()["Mounts"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -120,6 +120,39 @@ fn bind_mounts_stay_and_are_archived_when_asked() -> Result<()> {
     before.expect_same(&Tree::of(&host)?)
 }
 
+/// Mounted from outside, as a file or with its directory: what stands beneath the mount is not the list, whether the
+/// container runs or not.
+#[test]
+fn a_preserve_list_that_is_mounted_is_the_list() -> Result<()> {
+    let sandbox = Sandbox::new("mounted list")?;
+    let docker = sandbox.docker();
+    let host = sandbox.path().join("host");
+    rich::write(&host.join("list"), "/opt/mine\n")?;
+    let volume = sandbox.volume("lists")?;
+    let file = format!("{}:/etc/jelastic/redeploy.conf:ro", host.join("list").display());
+    let dir = format!("{volume}:/etc/jelastic");
+    for (name, mount) in [("file", file), ("volume", dir)] {
+        let web = sandbox.run_subject(name, &["--volume", &mount], &images::subject_v1()?)?;
+        if name == "volume" {
+            sandbox.http(&web)?.put_file("/etc/jelastic/redeploy.conf", b"/opt/mine\n")?;
+        }
+        rich::write(&docker.root(&web)?.join("opt/mine"), "kept\n")?;
+        let operator = Operator::new(&sandbox)?;
+        for (is_stopped, image) in [(false, images::subject_v2()?), (true, images::subject_v1()?)] {
+            if is_stopped {
+                docker.call(&["stop", &web])?;
+            }
+            operator.redeploy(&web, &image, &[])?.done()?;
+            if is_stopped {
+                docker.call(&["start", &web])?;
+            }
+            let kept = std::fs::read_to_string(docker.root(&web)?.join("opt/mine"));
+            ensure!(kept.as_deref().ok() == Some("kept\n"), "{name}, stopped: {is_stopped}: {kept:?}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_read_only_root_is_redeployed_with_its_volume() -> Result<()> {
     let sandbox = Sandbox::new("read only")?;

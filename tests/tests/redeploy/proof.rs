@@ -1,6 +1,6 @@
 //! Success is proved: health checks, slow starts, probes, containers that do one job and end.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use redeploy_tests::images::{self, Image};
 use redeploy_tests::operator::Operator;
 use redeploy_tests::sandbox::Sandbox;
@@ -21,6 +21,22 @@ fn a_slow_start_is_waited_for_by_health_check_and_probe() -> Result<()> {
     operator.redeploy(&web, &slow, &["--probe=http://:8080/healthz"])?.done()?;
     ensure!(sandbox.http(&web)?.get("/version")?.text() == "slow-too\n", "done before it served");
     operator.redeploy(&web, &images::subject_v2()?, &["--probe=tcp://:8080"])?.done()?;
+    Ok(())
+}
+
+/// A probe without a host asks the container itself: in another one's network, at that one's address.
+#[test]
+fn a_probe_reaches_a_container_in_the_network_of_another() -> Result<()> {
+    let sandbox = Sandbox::new("joined probe")?;
+    let ground = sandbox.run("ground", &[], &images::busybox_v1()?, &[])?;
+    let network = format!("container:{ground}");
+    let web = sandbox.run("web", &["--network", &network], &images::subject_v1()?, &[])?;
+    let operator = Operator::new(&sandbox)?;
+    operator.redeploy(&web, &images::subject_v2()?, &["--probe=http://:8080/version"])?.done()?;
+    let words = ["--probe=http://:8080/no-such-page", "--verify-timeout=2s"];
+    let report = operator.redeploy(&web, &images::subject_v1()?, &words)?.undone()?;
+    let failure = report.failure.context("no failure")?;
+    ensure!(failure.reason.contains("probe"), "{}", failure.reason);
     Ok(())
 }
 

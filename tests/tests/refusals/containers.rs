@@ -51,6 +51,94 @@ fn a_task_of_a_swarm_service() -> Result<()> {
     redeploy_refused(&sandbox, &task, &images::busybox_v2()?, &["swarm service", "update the service"])
 }
 
+#[test]
+fn a_listed_path_in_a_volume_that_is_given_up() -> Result<()> {
+    let sandbox = Sandbox::new("given up")?;
+    let volume = sandbox.volume("data")?;
+    let options = ["--volume", &format!("{volume}:/data")];
+    let web = sandbox.run("web", &options, &images::busybox_v1()?, &[])?;
+    let list = "mkdir -p /etc/jelastic && echo /data/mine > /etc/jelastic/redeploy.conf";
+    sandbox.docker().exec(&web, &["sh", "-c", list])?;
+    let operator = Operator::new(&sandbox)?;
+    let v2 = images::busybox_v2()?;
+    let words = ["--use-existing-volumes=false"];
+    // Nothing there: nothing is lost.
+    operator.redeploy(&web, &v2, &words)?.done()?;
+    sandbox.docker().exec(&web, &["sh", "-c", "echo row > /data/mine"])?;
+    let expected = ["/data/mine is to be kept", "volume at /data", "keep the volumes"];
+    refused(&sandbox, &expected, || operator.redeploy(&web, &v2, &words))?;
+    operator.redeploy(&web, &v2, &[])?.done()?;
+    ensure!(sandbox.docker().exec(&web, &["cat", "/data/mine"])?.trim() == "row");
+    Ok(())
+}
+
+#[test]
+fn a_probe_of_a_container_without_a_network() -> Result<()> {
+    let sandbox = Sandbox::new("nothing to probe")?;
+    let web = sandbox.run("web", &["--network", "none"], &images::busybox_v1()?, &[])?;
+    let operator = Operator::new(&sandbox)?;
+    let (v2, probe) = (images::busybox_v2()?, ["--probe=tcp://:8080"]);
+    let expected = ["has no network", "name a host in the probe"];
+    refused(&sandbox, &expected, || operator.redeploy(&web, &v2, &probe))?;
+    operator.redeploy(&web, &v2, &[])?.done()?;
+    refused(&sandbox, &expected, || operator.revert(&web, &probe))
+}
+
+#[test]
+fn volumes_to_be_given_up_that_another_container_mounts_too() -> Result<()> {
+    let sandbox = Sandbox::new("borrowed")?;
+    let volume = sandbox.volume("data")?;
+    let options = ["--volume", &format!("{volume}:/data")];
+    let (v1, v2) = (images::busybox_v1()?, images::busybox_v2()?);
+    let web = sandbox.run("web", &options, &v1, &[])?;
+    let side = sandbox.run("side", &["--volumes-from", &web], &v1, &[])?;
+    let operator = Operator::new(&sandbox)?;
+    let give_up = ["--use-existing-volumes=false"];
+    refused(&sandbox, &[&side, "--volumes-from", "keep the volumes"], || {
+        operator.redeploy(&web, &v2, &give_up)
+    })?;
+    // With volumes that stay both have the same, forward and back.
+    let see_the_same = || -> Result<()> {
+        sandbox.docker().exec(&web, &["sh", "-c", "date +%s%N > /data/row"])?;
+        let rows = [&web, &side].map(|container| sandbox.docker().exec(container, &["cat", "/data/row"]));
+        let [of_web, of_side] = rows;
+        ensure!(of_web? == of_side?);
+        Ok(())
+    };
+    operator.redeploy(&web, &v2, &[])?.done()?;
+    see_the_same()?;
+    operator.revert(&web, &[])?.done()?;
+    see_the_same()?;
+    sandbox.docker().call(&["rm", "--force", &side])?;
+    operator.redeploy(&web, &v2, &give_up)?.done()?;
+    Ok(())
+}
+
+/// Data of then that is ordered and cannot be had: today's is not quietly taken instead.
+#[test]
+fn a_revert_that_is_to_restore_volumes_and_cannot() -> Result<()> {
+    let sandbox = Sandbox::new("no data of then")?;
+    let volume = sandbox.volume("data")?;
+    let mount = format!("{volume}:/data");
+    let v1 = images::busybox_v1()?;
+    let web = sandbox.run("web", &["--volume", &mount], &v1, &[])?;
+    let operator = Operator::new(&sandbox)?;
+    let redeployed = operator.redeploy(&web, &images::busybox_v2()?, &[])?.done()?;
+    let other = sandbox.run("other", &["--volume", &mount], &v1, &[])?;
+    let restore = ["--volumes=restore"];
+    refused(&sandbox, &[&volume, "cannot become what it was", &other, "--volumes keep"], || {
+        operator.revert(&web, &restore)
+    })?;
+    sandbox.docker().call(&["rm", "--force", &other])?;
+    let dir = sandbox.data_dir().join("redeploys").join(redeployed.id.to_string());
+    let (manifest, aside) = (dir.join("archives/manifest.json"), dir.join("aside"));
+    std::fs::rename(&manifest, &aside)?;
+    refused(&sandbox, &[&volume, "has no archive of it"], || operator.revert(&web, &restore))?;
+    std::fs::rename(&aside, &manifest)?;
+    operator.revert(&web, &restore)?.done()?;
+    Ok(())
+}
+
 /// Its tasks go with it; a container of it that is removed comes back.
 struct Service(String);
 

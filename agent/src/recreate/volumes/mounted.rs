@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::docker::Container;
 
-use super::super::json::{clean_path, keys, pairs, text, texts};
+use super::super::json::{clean_path, keys, pairs, says_nothing, text, texts};
 use super::super::peers;
 
 /// A volume that is a container's own: named, or anonymous, but not another container's.
@@ -21,6 +21,9 @@ pub struct OwnVolume {
     pub driver: String,
     /// Did it come without a name of its own?
     pub anonymous: bool,
+    /// Would a new volume of this kind be empty? One with a driver or options of its own may keep its contents anywhere: a
+    /// new one of the same options could well be the same data.
+    pub can_be_fresh: bool,
 }
 
 /// The volumes of a container that [`Choices::fresh_volume_names`](crate::recreate::Choices::fresh_volume_names) must name when volumes are given
@@ -43,8 +46,21 @@ pub fn own_volumes(container: &Container, all: &[Container]) -> Vec<OwnVolume> {
             name: mount.name.to_owned(),
             driver: mount.driver.to_owned(),
             anonymous: !sources.contains(mount.name) && is_generated(mount.name),
+            can_be_fresh: can_be_fresh(host, &mount.target, mount.driver),
         })
         .collect()
+}
+
+/// See [`OwnVolume::can_be_fresh`].
+pub(super) fn can_be_fresh(host: &Value, target: &str, driver: &str) -> bool {
+    let mut given = host["Mounts"].as_array().into_iter().flatten();
+    let given = given.find(|given| clean_path(text(&given["Target"])) == target);
+    let is_special = given.is_some_and(|given| has_own_driver(&given["VolumeOptions"]["DriverConfig"]));
+    !is_special && matches!(driver, "" | "local")
+}
+
+fn has_own_driver(config: &Value) -> bool {
+    !matches!(text(&config["Name"]), "" | "local") || !says_nothing(&config["Options"])
 }
 
 /// One entry of the engine's list of mounts.

@@ -49,6 +49,18 @@ fn order(id: RedeployId) -> Order {
     }
 }
 
+/// A worker that has redeployed `web` while retention was 7 days, and then is started again with this many.
+async fn after_a_redeploy_kept_for(dir: &std::path::Path, days: u32) -> Arc<Worker> {
+    let first = worker(dir, &[]);
+    first.order(order(RedeployId::generate())).await;
+    until(&first, "the job goes on", async || first.running().is_empty()).await;
+    first.stop().await;
+    let config = Config { retention_days: days, ..first.means.config.clone() };
+    let (engine, data) = (Arc::clone(&first.means.engine), first.means.data.clone());
+    let means = Means { engine, config, data, faults: Faults::default() };
+    Arc::new(Worker::new(means, CancellationToken::new()))
+}
+
 /// Waits until the worker says that something is over and `done` is true.
 async fn until(worker: &Worker, what: &str, done: impl AsyncFn() -> bool) {
     let waiting = async {
@@ -106,6 +118,38 @@ async fn an_order_can_be_called_off_while_another_ends_what_was_left_open() {
     drop(held);
     let note = Note::read(&worker.means.data.redeploy(id)).unwrap();
     assert!(note.refusals[0].contains("cancelled"), "{:?}", note.refusals);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_retention_no_longer_holds_goes_without_a_redeploy_but_not_beside_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = after_a_redeploy_kept_for(dir.path(), 7).await;
+    assert!(kept.prune_if_quiet().await);
+    assert_eq!(kept.means.engine.containers().await.unwrap().len(), 2, "its days are not over");
+    kept.stop().await;
+    drop(kept);
+    let dir = tempfile::tempdir().unwrap();
+    let later = after_a_redeploy_kept_for(dir.path(), 0).await;
+    let containers = async || later.means.engine.containers().await.unwrap().len();
+    let at_work = later.quiet.read().await;
+    assert!(!later.prune_if_quiet().await, "beside a job");
+    assert_eq!(containers().await, 2);
+    drop(at_work);
+    assert!(later.prune_if_quiet().await);
+    assert_eq!(containers().await, 1, "the one that serves");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pruning_is_begun_by_the_clock_and_put_off_for_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let later = after_a_redeploy_kept_for(dir.path(), 0).await;
+    let containers = async || later.means.engine.containers().await.unwrap().len();
+    let at_work = later.quiet.read().await;
+    let soon = Duration::from_millis(1);
+    later.prune_by_the_clock(Pauses { first: soon, every: PATIENCE * 60, put_off: soon });
+    drop(at_work);
+    until(&later, "nothing is pruned", async || containers().await == 1).await;
+    later.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
