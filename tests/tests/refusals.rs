@@ -8,5 +8,9 @@ mod containers;
 mod hosts;
 #[path = "refusals/images.rs"]
 mod images;
+#[path = "refusals/old_engine.rs"]
+mod old_engine;
+#[path = "refusals/ourselves.rs"]
+mod ourselves;
 #[path = "refusals/untouched.rs"]
 mod untouched;
