@@ -3,6 +3,7 @@
 //! Flows in: an engine and a container's name. Flows out: facts, for `plan` to decide on. Must never change
 //! anything, and never decide: what speaks against a redeploy is a fact here and a refusal there.
 
+mod injected;
 mod inside;
 mod ourselves;
 mod over;
@@ -95,8 +96,14 @@ pub async fn observe(
     let container = found.ok_or_else(|| ObserveError::NoSuchContainer { name: name.to_owned() })?;
     let old_image = engine.image(container.image_id()).await?;
     let containers = engine.containers().await?;
-    let image = old_image.as_ref();
-    let inside = inside::look(engine, &container, &containers, image, &config.preserve, keep_volumes).await?;
+    let changes = changes(engine.as_ref(), &container).await;
+    let seen = inside::Seen {
+        container: &container,
+        containers: &containers,
+        image: old_image.as_ref(),
+        injected: injected::paths(&container, old_image.as_ref(), changes.as_deref().unwrap_or_default()),
+    };
+    let inside = inside::look(engine, seen, &config.preserve, keep_volumes).await?;
     let mounts = container.mounts();
     let mut open_volumes = Vec::new();
     let mut open_binds = Vec::new();
@@ -117,7 +124,7 @@ pub async fn observe(
         networks: networks(engine.as_ref(), &container).await?,
         network_record: network_record(engine.as_ref(), &container).await?,
         containers,
-        changes: changes(engine.as_ref(), &container).await,
+        changes,
         unfinished: unfinished(data, container.name()),
         is_parked: crate::plan::is_stand_in(&container)
             || history::parked(data)

@@ -83,6 +83,8 @@ pub enum Origin {
     Default,
     /// Nobody needs to: redeploy.conf itself.
     AlwaysKept,
+    /// Compose, which put the file there before the container's first start.
+    Compose,
 }
 
 /// Entries that are part of others.
@@ -231,7 +233,7 @@ impl Origin {
     pub fn line(self) -> Option<u32> {
         match self {
             Self::Line(line) => Some(line),
-            Self::Default | Self::AlwaysKept => None,
+            Self::Default | Self::AlwaysKept | Self::Compose => None,
         }
     }
 }

@@ -131,5 +131,6 @@ fn origin(origin: Origin) -> String {
         Origin::Line(line) => format!("line {line}"),
         Origin::Default => "default".to_owned(),
         Origin::AlwaysKept => "always kept".to_owned(),
+        Origin::Compose => "put there by Compose".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use super::over::{Mounts, Opened};
 use crate::docker::{Container, Engine, Image};
 use crate::explain::explain;
 use crate::guest_path::GuestPath;
-use crate::preserve::{self, CONF_BYTES_MAX, CONF_PATH, Defaults, PathFact, PreserveList};
+use crate::preserve::{self, CONF_BYTES_MAX, CONF_PATH, Defaults, KeepEntry, Origin, PathFact, PreserveList};
 use crate::rootfs::{Fact, Root, RootError};
 
 /// `/etc/passwd` beyond this is not read: no home is worth it.
@@ -37,14 +37,25 @@ pub struct GivenUp {
     pub target: GuestPath,
 }
 
+/// What is known before anybody looks inside.
+pub(super) struct Seen<'a> {
+    /// The container.
+    pub(super) container: &'a Container,
+    /// All of the host.
+    pub(super) containers: &'a [Container],
+    /// Its image, if the engine still has it.
+    pub(super) image: Option<&'a Image>,
+    /// What Compose may have put into it.
+    pub(super) injected: Vec<GuestPath>,
+}
+
 pub(super) async fn look(
     engine: &Arc<dyn Engine>,
-    container: &Container,
-    containers: &[Container],
-    image: Option<&Image>,
+    seen: Seen<'_>,
     defaults: &Defaults,
     keep_volumes: bool,
 ) -> Result<Inside, ObserveError> {
+    let Seen { container, containers, image, injected } = seen;
     if container.read_only_root() {
         return Ok(Inside {
             preserve: PreserveList::nothing(),
@@ -63,7 +74,7 @@ pub(super) async fn look(
     let defaults = defaults.clone();
     let task = tokio::task::spawn_blocking(move || {
         let view = View { root, given_up };
-        read(&view, conf, &user, &defaults, &mounts.staying)
+        read(&view, conf, &user, &defaults, (&mounts.staying, &injected))
     });
     task.await.map_err(|_| ObserveError::Panicked { name: container.name().to_owned() })
 }
@@ -108,7 +119,7 @@ fn read(
     conf: Option<Result<Opened, String>>,
     user: &str,
     defaults: &Defaults,
-    staying: &[GuestPath],
+    (staying, injected): (&[GuestPath], &[GuestPath]),
 ) -> Inside {
     let read = match conf {
         None => read_conf(&view.root, CONF_PATH, view, user, defaults).map_err(|error| explain(&error)),
@@ -119,10 +130,14 @@ fn read(
         }
         Some(Err(detail)) => Err(detail),
     };
-    let (list, unreadable) = match read {
+    let (mut list, unreadable) = match read {
         Ok(list) => (list, None),
         Err(detail) => (preserve::without_file(defaults), Some(detail)),
     };
+    let files = injected.iter().filter(|path| view.fact(path) == PathFact::File && !list.keeps(path));
+    let files: Vec<KeepEntry> =
+        files.map(|path| KeepEntry { path: path.clone(), origin: Origin::Compose }).collect();
+    list.keep.extend(files);
     let list = preserve::settle(list, &|path| view.fact(path), staying);
     Inside {
         given_up: view.lost_with_volumes(&list),

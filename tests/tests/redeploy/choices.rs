@@ -169,6 +169,35 @@ fn a_read_only_root_is_redeployed_with_its_volume() -> Result<()> {
     Ok(())
 }
 
+/// Configs with a content of their own and secrets from the environment: Compose copies them in before the first start,
+/// and only when it makes a container.
+#[test]
+fn what_compose_put_into_the_container_is_kept() -> Result<()> {
+    let sandbox = Sandbox::new("injected")?;
+    let docker = sandbox.docker();
+    let put_in = sandbox.path().join("put-in");
+    rich::write(&put_in.join("motd"), "hello\n")?;
+    rich::write(&put_in.join("run/secrets/key"), "from the environment\n")?;
+    let labels = ["--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=web"];
+    for (name, labels, kept) in [("web", &labels[..], true), ("other", &[], false)] {
+        let web = sandbox.create(name, labels, &images::subject_v1()?, &[])?;
+        docker.call(&["cp", &format!("{}/.", put_in.display()), &format!("{web}:/")])?;
+        docker.call(&["start", &web])?;
+        sandbox.wait_until_it_serves(&web)?;
+        let operator = Operator::new(&sandbox)?;
+        let report = operator.redeploy(&web, &images::subject_v2()?, &[])?.done()?;
+        let root = docker.root(&web)?;
+        for (path, text) in [("motd", "hello\n"), ("run/secrets/key", "from the environment\n")] {
+            let found = std::fs::read_to_string(root.join(path)).ok();
+            ensure!(found.as_deref() == kept.then_some(text), "{name}: {path}: {found:?}, {report:?}");
+        }
+        // It does not grow: what was kept is kept again, and nothing else.
+        operator.redeploy(&web, &images::subject_v1()?, &[])?.done()?;
+        ensure!(docker.root(&web)?.join("motd").exists() == kept, "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_container_of_a_compose_project_is_redeployed_with_a_warning() -> Result<()> {
     let sandbox = Sandbox::new("compose")?;
