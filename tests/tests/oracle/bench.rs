@@ -72,12 +72,7 @@ impl Bench {
         let new_image = self.image(row, 2)?;
         let mut of_ours = settings(ours.raw());
         let of_fresh = settings(fresh.raw());
-        if of_fresh["Mounts"].get(DROPPED_VOLUME).is_none()
-            && let Some(mounts) = of_ours["Mounts"].as_object_mut()
-        {
-            // A fresh container has no volume there; `same_volumes` sees that ours has.
-            mounts.remove(DROPPED_VOLUME);
-        }
+        Self::without_the_dropped_volume(&mut of_ours, &of_fresh);
         let mut wrong = differences("", &of_ours, &of_fresh);
         wrong.extend(self.same_volumes(&old, &ours));
         wrong.extend(compare(&plan, &new_image, &ours, &self.engine).into_iter().map(|found| {
@@ -90,8 +85,22 @@ impl Bench {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
+    /// A fresh container has no volume there; `same_volumes` sees that ours has.
+    pub(crate) fn without_the_dropped_volume(of_ours: &mut Value, of_fresh: &Value) {
+        if of_fresh["Mounts"].get(DROPPED_VOLUME).is_none()
+            && let Some(mounts) = of_ours["Mounts"].as_object_mut()
+        {
+            mounts.remove(DROPPED_VOLUME);
+        }
+    }
+
+    /// To be removed with the others.
+    pub(crate) fn remember_container(&self, name: Option<String>) {
+        self.containers.borrow_mut().extend(name);
+    }
+
     /// The old container's volumes must be the new one's, the anonymous ones too.
-    fn same_volumes(&self, old: &Seen, ours: &Seen) -> Vec<String> {
+    pub(crate) fn same_volumes(&self, old: &Seen, ours: &Seen) -> Vec<String> {
         let by_target = |seen: &Seen| -> BTreeMap<String, String> {
             let mounts = seen.raw()["Mounts"].as_array().into_iter().flatten();
             let volumes = mounts.filter(|mount| mount["Type"] == "volume");
@@ -204,9 +213,10 @@ impl Bench {
         let mut text = text
             .replace("{dir}", &bound.to_string_lossy())
             .replace("{subnet}", &self.subnet)
+            .replace("{subnet6}", &self.subnet6())
             .replace("{net1-id}", &self.net1_id)
             .replace("{prefix}", prefix);
-        for name in ["old", "ours", "fresh", "peer", "net1", "net2", "vol1", "vol2"] {
+        for name in ["old", "ours", "fresh", "peer", "net1", "net2", "net6", "vol1", "vol2"] {
             text = text.replace(&format!("{{{name}}}"), &format!("{prefix}-{name}"));
         }
         for name in ["full1", "full2", "bare1", "bare2"] {
@@ -224,6 +234,13 @@ impl Bench {
         });
         self.net1_id = free.expect("a free subnet for a test network");
         self.docker("network create {net2}").expect("a second network");
+        let ipv6 = "network create --ipv6 --subnet {subnet6}::/64 {net6}";
+        self.docker(ipv6).expect("a network with IPv6");
+    }
+
+    /// As free as the other.
+    fn subnet6(&self) -> String {
+        format!("fd00:{}", self.subnet.replace('.', ":"))
     }
 
     fn remember_volumes(&self, seen: &Seen) {
@@ -252,7 +269,7 @@ impl Drop for Bench {
         self.clear();
         self.docker("rm -fv {peer}").ok();
         self.clear();
-        self.docker("network rm {net1} {net2}").ok();
+        self.docker("network rm {net1} {net2} {net6}").ok();
         self.docker("rmi {full1} {full2} {bare1} {bare2}").ok();
     }
 }

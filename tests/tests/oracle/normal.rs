@@ -37,6 +37,10 @@ fn config(inspect: &Value) -> Value {
     if config.get("Hostname").and_then(Value::as_str) == Some(short_id(inspect)) {
         config.insert("Hostname".to_owned(), json!("<own id>"));
     }
+    if let Some(labels) = config.get_mut("Labels").and_then(Value::as_object_mut) {
+        // Which redeploy made it.
+        labels.remove("io.redeploy.id");
+    }
     // The command line sends variables in an order of its own, another one every time; that ours keep the
     // order of the old container is for `compare` to see.
     config.insert("Env".to_owned(), sorted(texts(&inspect["Config"]["Env"])));
@@ -79,6 +83,8 @@ fn networks(inspect: &Value) -> Value {
             "IPAMConfig": spoken(&endpoint["IPAMConfig"]),
             "Links": spoken(&endpoint["Links"]),
             "DriverOpts": spoken(&endpoint["DriverOpts"]),
+            "GwPriority": endpoint["GwPriority"],
+            "MacAddress": endpoint["MacAddress"],
             "Aliases": sorted(aliases.collect()),
         })
     };

@@ -99,6 +99,10 @@ pub(crate) const PROCESS: &[Row] = &[
     row("health start period", "--health-start-period 5s --health-timeout 2s", ""),
     row("health none", "--no-healthcheck", ""),
     row("health on a bare image", "--health-cmd true --health-interval 3s", "").bare(),
+    body(
+        "health start interval",
+        r#"{"Healthcheck": {"Test": ["CMD", "true"], "StartPeriod": 5000000000, "StartInterval": 2000000000}, "HostConfig": {}}"#,
+    ),
     body("health empty", r#"{"Healthcheck": {}, "HostConfig": {}}"#),
     body("health empty, bare image", r#"{"Healthcheck": {}, "HostConfig": {}}"#).bare(),
     row("stop signal and timeout", "--stop-signal SIGUSR1 --stop-timeout 33", ""),
@@ -156,6 +160,12 @@ pub(crate) const LIMITS: &[Row] = &[
     row("runtime by name", "--runtime runc", ""),
     row("runtime other than the default", "--runtime io.containerd.runc.v2", "").created(),
     row("isolation default", "--isolation default", ""),
+    body(
+        "devices by request",
+        r#"{"HostConfig": {"DeviceRequests": [{"Driver": "none", "Count": -1, "Capabilities": [["gpu"]]}]}}"#,
+    )
+    .created(),
+    body("annotations", r#"{"HostConfig": {"Annotations": {"com.example.a": "b"}}}"#),
     body("unlimited processes", r#"{"HostConfig": {"PidsLimit": -1}}"#),
 ];
 
@@ -196,6 +206,12 @@ pub(crate) const STORAGE: &[Row] = &[
         "-v {vol1}:/a -v /b -v {dir}:/c --mount type=volume,src={vol2},dst=/d --tmpfs /e",
         "",
     ),
+    body(
+        "mount volume at a path in it",
+        r#"{"HostConfig": {"Mounts": [{"Type": "volume", "Source": "{vol1}", "Target": "/mine",
+            "VolumeOptions": {"Subpath": "below"}}]}}"#,
+    )
+    .created(),
     row("volume driver", "--volume-driver local -v {vol1}:/mine -v /anonymous", ""),
     row("storage on a bare image", "-v /anonymous -v {vol1}:/mine", "").bare(),
 ];
@@ -239,6 +255,12 @@ pub(crate) const NETWORKS: &[Row] = &[
     row("name servers", "--dns 192.0.2.1 --dns-search example.org --dns-option ndots:2", ""),
     row("extra hosts", "--add-host one:192.0.2.1 --add-host two:192.0.2.2", ""),
     row("links on the bridge", "--link {peer}:friend --link {peer}", ""),
+    row("network with a fixed address of IPv6", "--network {net6} --ip6 {subnet6}::77", "").created(),
+    body(
+        "network whose gateway counts more",
+        r#"{"HostConfig": {"NetworkMode": "{net1}"},
+            "NetworkingConfig": {"EndpointsConfig": {"{net1}": {"GwPriority": 7}}}}"#,
+    ),
     body("mac address", r#"{"MacAddress": "02:42:c0:00:02:07", "HostConfig": {}}"#),
     body(
         "mac address on a network",
