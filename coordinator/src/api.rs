@@ -5,6 +5,7 @@
 //! calls that service). Every call that changes something goes into the audit log. Must never
 //! let a token do what its role and environments do not allow.
 
+mod audit;
 mod auth;
 mod called;
 mod census;

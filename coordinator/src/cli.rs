@@ -6,6 +6,7 @@
 mod access;
 mod apply;
 mod args;
+mod audit;
 mod contexts;
 mod dial;
 mod events;
@@ -133,6 +134,7 @@ async fn carry_out(
         Ask::Group(verb) => inventory::group(at, verb, output).await,
         Ask::Node(verb) => inventory::node(at, verb, output).await,
         Ask::Host(verb) => inventory::host(at, verb, output).await,
+        Ask::Audit(args) => audit::audit(at, args, output).await,
         Ask::Events(args) => events::events(at, args, output).await,
         Ask::Token(verb) => access::token(at, verb, output).await,
         Ask::Whoami => login::whoami(at, output).await,

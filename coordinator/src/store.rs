@@ -4,6 +4,7 @@
 //! narrow [`Ledger`]; it comes in three flavours: [`Sqlite`], [`Memory`] and [`Failing`]. Must never hold a password
 //! or token as it is.
 
+mod audit;
 mod deadly;
 mod failing;
 mod hearing;
@@ -21,6 +22,7 @@ mod tests;
 mod tokens;
 mod writing;
 
+pub use audit::{AuditFilter, AuditLine};
 pub use deadly::InvalidFault;
 pub use failing::{Failing, Plan};
 pub use hearing::{HostNews, Seen};

@@ -1,6 +1,8 @@
 //! What is known but not stored: why nodes wait, how far they are, which hosts are connected. Gone with the process
 //! and built again from the next words.
 
+mod told;
+
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -11,6 +13,7 @@ use crate::deployment::Explanation;
 use crate::ids::{DeploymentId, HostId};
 use crate::metrics::Tally;
 use crate::questions::Questions;
+use told::Told;
 
 /// Read by the API, written by the driver and the sessions.
 #[derive(Debug)]
@@ -26,9 +29,18 @@ pub struct Views {
 #[derive(Debug, Default)]
 struct Inner {
     explanations: HashMap<DeploymentId, Explanation>,
-    progress: HashMap<RedeployId, v1::Progress>,
-    preflights: HashMap<RedeployId, v1::Preflight>,
+    told: Told,
     connected: HashMap<HostId, u64>,
+    containers: HashMap<HostId, Containers>,
+}
+
+/// The containers of a connected host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Containers {
+    /// Their names.
+    pub names: Vec<String>,
+    /// There are more than a host may tell of.
+    pub are_more: bool,
 }
 
 impl Default for Views {
@@ -73,8 +85,7 @@ impl Views {
         self.write(|inner| {
             inner.explanations.remove(&id);
             for order in orders {
-                inner.progress.remove(order);
-                inner.preflights.remove(order);
+                inner.told.forget(*order);
             }
         });
     }
@@ -86,29 +97,25 @@ impl Views {
     }
 
     /// Notes how far an order is.
-    pub fn progress(&self, id: RedeployId, progress: v1::Progress) {
-        self.write(|inner| {
-            inner.progress.insert(id, progress);
-        });
+    pub fn progress(&self, host: &HostId, id: RedeployId, progress: v1::Progress) {
+        self.write(|inner| inner.told.progress(host, id, progress));
     }
 
     /// How far an order is.
     #[must_use]
     pub fn progress_of(&self, id: RedeployId) -> Option<v1::Progress> {
-        self.read(|inner| inner.progress.get(&id).cloned())
+        self.read(|inner| inner.told.progress_of(id))
     }
 
     /// Notes a preflight's outcome.
-    pub fn preflight(&self, id: RedeployId, preflight: v1::Preflight) {
-        self.write(|inner| {
-            inner.preflights.insert(id, preflight);
-        });
+    pub fn preflight(&self, host: &HostId, id: RedeployId, preflight: v1::Preflight) {
+        self.write(|inner| inner.told.preflight(host, id, preflight));
     }
 
     /// A preflight's outcome.
     #[must_use]
     pub fn preflight_of(&self, id: RedeployId) -> Option<v1::Preflight> {
-        self.read(|inner| inner.preflights.get(&id).cloned())
+        self.read(|inner| inner.told.preflight_of(id))
     }
 
     /// Notes that a host opened a session.
@@ -124,8 +131,22 @@ impl Views {
         self.write(|inner| {
             if inner.connected.get(host) == Some(&session) {
                 inner.connected.remove(host);
+                inner.containers.remove(host);
             }
         });
+    }
+
+    /// Notes what containers a host has.
+    pub fn containers(&self, host: &HostId, containers: Containers) {
+        self.write(|inner| {
+            inner.containers.insert(host.clone(), containers);
+        });
+    }
+
+    /// The containers of a host; `None`: it is not connected, or has not told yet.
+    #[must_use]
+    pub fn containers_of(&self, host: &HostId) -> Option<Containers> {
+        self.read(|inner| inner.containers.get(host).cloned())
     }
 
     /// Whether a host holds a session.

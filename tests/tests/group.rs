@@ -1,5 +1,6 @@
 //! Agents and coordinator over TLS, with real containers. In `joining`, `sessions` and `certificates` the driver is
-//! the test; in `access`, `asking`, `programs`, `http`, `jelastic`, `managed` and `traces` everything is a program of its own.
+//! the test; in `access`, `asking`, `programs`, `http`, `jelastic`, `managed`, `operating` and `traces` everything is a program of
+//! its own.
 
 #[path = "group/access.rs"]
 mod access;
@@ -15,6 +16,8 @@ mod jelastic;
 mod joining;
 #[path = "group/managed.rs"]
 mod managed;
+#[path = "group/operating.rs"]
+mod operating;
 #[path = "group/programs.rs"]
 mod programs;
 #[path = "group/sessions.rs"]

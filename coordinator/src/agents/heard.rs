@@ -15,7 +15,7 @@ use crate::driver::{Input, wire};
 use crate::ids::HostId;
 use crate::sessions::{Event, Said};
 use crate::store::{HostNews, NewEvent};
-use crate::views::Views;
+use crate::views::{Containers, Views};
 
 /// What was said.
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ impl Heard {
     pub fn take(&mut self, event: Event, views: &Views) {
         match event {
             Event::Connected { host, session, address, hello, open } => {
-                self.connected(&host, address, &hello);
                 views.connected(host.clone(), session.0);
+                self.connected(&host, address, &hello, views);
                 // Whether one has ended does not matter here: its report comes by itself.
                 let open = open.into_iter().map(|(id, _)| id).collect();
                 self.tell(Input::HostUp { host: host.clone(), session: session.0, open }, host);
@@ -50,29 +50,29 @@ impl Heard {
         }
     }
 
-    fn connected(&mut self, host: &HostId, address: Option<SocketAddr>, hello: &v1::Hello) {
+    fn connected(&mut self, host: &HostId, address: Option<SocketAddr>, hello: &v1::Hello, views: &Views) {
         self.happened(host, "host.connected");
         let news = self.news(host);
         news.address = address.map(|address| address.to_string()).or(news.address.take());
         news.facts = hello.facts.as_ref().map(Message::encode_to_vec).or(news.facts.take());
         if let Some(inventory) = &hello.inventory {
-            self.inventory(host, inventory);
+            self.inventory(host, inventory, views);
         }
     }
 
     fn said(&mut self, host: HostId, said: Said, views: &Views) {
         match said {
             Said::Heartbeat(facts) => self.news(&host).facts = Some(facts.encode_to_vec()),
-            Said::Inventory(inventory) => self.inventory(&host, &inventory),
+            Said::Inventory(inventory) => self.inventory(&host, &inventory, views),
             Said::Accepted(id) => {
                 self.tell(Input::Word { host: host.clone(), id, report: Report::AtWork, raw: None }, host);
             }
-            Said::Progress(id, progress) => views.progress(id, progress),
+            Said::Progress(id, progress) => views.progress(&host, id, progress),
             Said::Preflight(id, preflight) => {
                 let Some(preflight) = views.questions.answered(&host, id, *preflight) else { return };
                 let report = wire::preflight(&preflight);
                 // The text of a plan is long, and a group may have thousands of nodes.
-                views.preflight(id, v1::Preflight { plan_text: String::new(), ..preflight });
+                views.preflight(&host, id, v1::Preflight { plan_text: String::new(), ..preflight });
                 self.tell(Input::Word { host: host.clone(), id, report, raw: None }, host);
             }
             Said::Report(id, told) => {
@@ -90,7 +90,9 @@ impl Heard {
         self.news.entry(host.clone()).or_default()
     }
 
-    fn inventory(&mut self, host: &HostId, inventory: &v1::Inventory) {
+    fn inventory(&mut self, host: &HostId, inventory: &v1::Inventory, views: &Views) {
+        let names = inventory.containers.iter().map(|found| found.name.clone()).collect();
+        views.containers(host, Containers { names, are_more: inventory.is_cut_short });
         self.news(host).inventory = Some(inventory.containers.iter().map(wire::seen).collect());
     }
 

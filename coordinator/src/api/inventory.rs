@@ -10,6 +10,7 @@ use crate::deployment::Phase;
 use crate::ids::{HostId, NodeId};
 use crate::moment::Moment;
 use crate::store::{DeploymentFilter, HostRow, NodeRow};
+use crate::views::Containers;
 
 impl Api {
     fn is_connected(&self, host_id: &str) -> bool {
@@ -85,8 +86,23 @@ impl Api {
             return Err(Refusal::Invalid("say which container".into()));
         }
         let (env, group) = (refusal::required(&request.env)?, refusal::required(&request.group)?);
+        self.must_be_there(&host, &request.container)?;
         let node = self.store.adopt(&host, &request.container, (&env, &group), Moment::now()).await?;
         self.get_node(caller, node.0).await
+    }
+
+    /// A name that nobody bears would be a node that is never present.
+    fn must_be_there(&self, host: &HostId, container: &str) -> Result<(), Refusal> {
+        let Some(Containers { names, are_more }) = self.views.containers_of(host) else {
+            return Err(Refusal::State(format!(
+                "host {host} is not connected, so its containers are not known: start its agent, then try again"
+            )));
+        };
+        if are_more || names.iter().any(|name| name == container) {
+            return Ok(());
+        }
+        let what = format!("container on host {host} called");
+        Err(Refusal::Missing(names::missing(&what, container, names.iter().map(String::as_str))))
     }
 
     pub(super) async fn forget(&self, caller: &Caller, id: u32) -> Result<v1::ForgetNodeResponse, Refusal> {

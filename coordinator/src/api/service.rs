@@ -192,6 +192,11 @@ impl OperatorService for Operator {
         answer(self.0.list_events(&caller, request.get_ref()).await)
     }
 
+    async fn list_audit(&self, request: Request<v1::ListAuditRequest>) -> Answer<v1::ListAuditResponse> {
+        let caller = self.caller(&request).await?;
+        answer(self.0.list_audit(&caller, request.get_ref()).await)
+    }
+
     type WatchEventsStream = Streamed<v1::Event>;
 
     async fn watch_events(

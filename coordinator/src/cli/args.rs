@@ -7,6 +7,7 @@ mod parsers;
 mod sure;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -124,6 +125,8 @@ pub(super) enum Ask {
     Host(HostVerb),
     /// What happened, oldest first
     Events(EventsArgs),
+    /// Who did what, from where, and what came of it, oldest first
+    Audit(AuditArgs),
     /// API tokens
     #[command(subcommand)]
     Token(TokenVerb),
@@ -235,6 +238,24 @@ pub(super) struct EventsArgs {
     #[arg(long, value_name = "ID")]
     pub(super) deployment: Option<String>,
     /// Every event after this number, instead of the newest
+    #[arg(long, value_name = "SEQ", conflicts_with = "limit")]
+    pub(super) after: Option<u64>,
+    /// The newest so many
+    #[arg(short = 'n', long, value_name = "COUNT", default_value = "50",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// Only what was done with the token of this name
+    #[arg(long, value_name = "NAME")]
+    pub(super) who: Option<String>,
+    /// Everything in this time, instead of the newest: 90m, 7d
+    #[arg(long, value_name = "TIME", value_parser = parsers::since, conflicts_with = "limit",
+        allow_hyphen_values = true)]
+    pub(super) since: Option<Duration>,
+    /// Every line after this number, instead of the newest
     #[arg(long, value_name = "SEQ", conflicts_with = "limit")]
     pub(super) after: Option<u64>,
     /// The newest so many

@@ -34,6 +34,7 @@ pub(super) fn secret_of(ask: &Ask) -> Result<Option<Password>, Stop> {
         | Ask::Group(_)
         | Ask::Node(_)
         | Ask::Host(_)
+        | Ask::Audit(_)
         | Ask::Events(_)
         | Ask::Token(_)
         | Ask::Whoami => Ok(None),

@@ -5,7 +5,7 @@ use std::path::Path;
 use redeploy_coordinator::server::Limits;
 use redeploy_proto::v1;
 
-use crate::house::{House, until};
+use crate::house::{House, hello, until};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
@@ -40,7 +40,16 @@ async fn a_registry_password_is_sealed_while_it_is_needed_and_gone_afterwards() 
         env: "shop".into(),
         group: "cp".into(),
     };
-    admin.adopt_node(adopt).await.unwrap();
+    // Its host tells that there is such a container, and goes away.
+    let web = v1::ContainerFacts { name: "web".into(), ..v1::ContainerFacts::default() };
+    let inventory = Some(v1::Inventory { containers: vec![web], is_cut_short: false });
+    let session = house.session(&host, v1::Hello { inventory, ..hello() }).await.unwrap();
+    until("the container is known", || {
+        let (mut admin, adopt) = (admin.clone(), adopt.clone());
+        async move { admin.adopt_node(adopt).await.is_ok() }
+    })
+    .await;
+    drop(session);
     let request = v1::CreateDeploymentRequest {
         idempotency_key: "k".into(),
         target: Some(v1::Target { env: "shop".into(), group: "cp".into(), node_id: 0 }),

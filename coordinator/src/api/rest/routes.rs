@@ -67,6 +67,7 @@ pub(in crate::api) const ROUTES: &[Route] = &[
     get("/join-tokens", "ListJoinTokens"),
     post("/join-tokens", "CreateJoinToken").makes("/join-tokens"),
     post("/join-tokens/{token_id}/revoke", "RevokeJoinToken"),
+    get("/audit", "ListAudit"),
     get("/api-tokens", "ListApiTokens"),
     post("/api-tokens", "CreateApiToken").makes("/api-tokens"),
     post("/api-tokens/{token_id}/revoke", "RevokeApiToken"),

@@ -7,6 +7,7 @@ use super::web::{Port, events};
 use super::whole::whole;
 use super::*;
 use crate::json::of;
+use crate::views::Containers;
 
 fn order(tag: &str) -> Value {
     json!({ "target": { "env": "shop", "group": "cp" }, "tag": tag, "comment": "why not" })
@@ -69,6 +70,18 @@ async fn every_other_resource_answers() {
     assert_eq!(nodes["nodes"][0]["container"]["image"], "r.example:5000/web:1");
     assert_eq!(port.get("/api/v1/nodes/2").await.json()["node_id"], 2);
     let asked = json!({ "host": "alpha", "container": "c", "env": "shop", "group": "db" });
+    let unknown = port.post("/api/v1/nodes", &asked).await.problem(409, "failed_precondition");
+    assert!(unknown.contains("host h1 is not connected"), "{unknown}");
+    let mut told = Containers { names: vec!["web".to_owned(), "c".to_owned()], are_more: false };
+    let host = "h1".parse().unwrap();
+    room.api.views.containers(&host, told.clone());
+    let mistyped = json!({ "host": "alpha", "container": "wbe", "env": "shop", "group": "db" });
+    let missing = port.post("/api/v1/nodes", &mistyped).await.problem(404, "not_found");
+    assert!(missing.contains("the nearest is \"web\""), "{missing}");
+    // What a host could not tell may be there.
+    told.are_more = true;
+    room.api.views.containers(&host, told);
+    assert_eq!(port.post("/api/v1/nodes", &mistyped).await.status.as_u16(), 200);
     let adopted = port.post("/api/v1/nodes", &asked).await;
     assert_eq!((adopted.status.as_u16(), &adopted.json()["is_adopted"]), (200, &json!(true)));
     let path = format!("/api/v1/nodes/{}", adopted.json()["node_id"]);

@@ -105,6 +105,10 @@ pub(super) fn expiry(text: &str) -> Result<Duration, String> {
     between(text, "a token's time", 60, 3650 * DAY)
 }
 
+pub(super) fn since(text: &str) -> Result<Duration, String> {
+    between(text, "the time to look back", 1, 100 * 365 * 86_400)
+}
+
 pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
     let bad = || "write a number from 1, a percentage from 1% to 100%, or all".to_owned();
     if text == "all" {

@@ -73,6 +73,7 @@ impl Ask {
             | Self::Group(_)
             | Self::Node(NodeVerb::List(_) | NodeVerb::Show { .. } | NodeVerb::Adopt(_))
             | Self::Host(HostVerb::List | HostVerb::Show { .. } | HostVerb::Token(_) | HostVerb::Tokens)
+            | Self::Audit(_)
             | Self::Events(_)
             | Self::Token(TokenVerb::Create(_) | TokenVerb::List)
             | Self::Whoami => None,
