@@ -8,6 +8,10 @@ use std::str::FromStr;
 const NAME_CHARS_MAX: usize = 255;
 const TAG_CHARS_MAX: usize = 128;
 
+/// The registry of images whose names have none, by both its names.
+const HUB: &str = "docker.io";
+const HUB_INDEX: &str = "index.docker.io";
+
 /// An image, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
@@ -48,6 +52,12 @@ fn bad(text: &str, what: &'static str, rule: &'static str) -> InvalidImage {
 // === impl ImageRef ===
 
 impl ImageRef {
+    /// Whether both are of one repository, whether or not they name the registry that engines take without a name.
+    #[must_use]
+    pub fn is_of_same_repository(&self, other: &Self) -> bool {
+        whole_name(&self.repository) == whole_name(&other.repository)
+    }
+
     /// Without the digest.
     #[must_use]
     pub fn reference(&self) -> String {
@@ -114,13 +124,30 @@ impl FromStr for Tag {
     }
 }
 
+/// A repository with its registry. Engines take one without for Docker Hub's, and one without a path for its `library/`.
+fn whole_name(repository: &str) -> String {
+    let (registry, path) = match repository.split_once('/') {
+        Some((first, rest)) if names_a_registry(first) => (first, rest),
+        Some(_) | None => (HUB, repository),
+    };
+    match registry {
+        HUB | HUB_INDEX if !path.contains('/') => format!("{HUB}/library/{path}"),
+        HUB_INDEX => format!("{HUB}/{path}"),
+        registry => format!("{registry}/{path}"),
+    }
+}
+
+/// Only a first part that looks like one is a registry.
+fn names_a_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost"
+}
+
 fn check_repository(name: &str) -> Result<(), &'static str> {
     if name.len() > NAME_CHARS_MAX {
         return Err("a repository has at most 255 characters");
     }
     let path = match name.split_once('/') {
-        // Only a first part that looks like one is a registry.
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
+        Some((first, rest)) if names_a_registry(first) => {
             if !is_registry(first) {
                 return Err(REGISTRY_RULE);
             }
@@ -186,6 +213,36 @@ mod tests {
         }
         let image: ImageRef = whole.parse().unwrap();
         assert_eq!((image.reference().as_str(), image.digest), ("r.example:5000/shop/web:1", Some(digest)));
+    }
+
+    #[test]
+    fn repositories_are_the_same_however_their_registry_is_written() {
+        let is_same = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|text| text.parse::<ImageRef>().unwrap());
+            assert_eq!(one.is_of_same_repository(&other), other.is_of_same_repository(&one));
+            one.is_of_same_repository(&other)
+        };
+        for (one, other) in [
+            ("web:1", "web:2"),
+            ("web", "docker.io/library/web:2"),
+            ("library/web", "index.docker.io/web"),
+            ("shop/web", "docker.io/shop/web"),
+            (
+                "r.example:5000/web:1",
+                "r.example:5000/web@sha256:abababababababababababababababababababababababababababababababab",
+            ),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("web", "shop/web"),
+            ("web", "localhost/web"),
+            ("r.example/web", "r.example:5000/web"),
+            ("r.example/library/web", "r.example/web"),
+            ("webs", "web"),
+        ] {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
     }
 
     #[test]

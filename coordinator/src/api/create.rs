@@ -45,11 +45,12 @@ impl Api {
         request: &v1::CreateDeploymentRequest,
     ) -> Result<v1::Deployment, Refusal> {
         let target = request.target.clone().unwrap_or_default();
-        let aim = self.aim(caller, &target).await?;
         let key = self.idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
-        if let Some(made) = self.made_before(key.as_ref()).await? {
+        // Before anything else: what it was aimed at may be forgotten by now.
+        if let Some(made) = self.made_before(caller, key.as_ref()).await? {
             return Ok(made);
         }
+        let aim = self.aim(caller, &target).await?;
         let deployment = self.deployment(caller, request, aim)?;
         self.begin(deployment, key, login(request), request.queue).await
     }
@@ -62,6 +63,7 @@ impl Api {
         aim: Aim,
     ) -> Result<Deployment, Refusal> {
         let now = Moment::now();
+        images::check_change(&aim.nodes, request)?;
         Ok(Deployment {
             id: DeploymentId::generate(),
             terms: terms(request, aim.nodes.len(), self.grace)?,
@@ -97,11 +99,12 @@ impl Api {
         request: &v1::RevertNodeRequest,
     ) -> Result<v1::Deployment, Refusal> {
         let target = v1::Target { node_id: request.node_id, ..v1::Target::default() };
-        let aim = self.aim(caller, &target).await?;
         let key = self.idempotency(caller, &request.idempotency_key, &request.encode_to_vec())?;
-        if let Some(made) = self.made_before(key.as_ref()).await? {
+        // Before anything else: what it was aimed at may be forgotten by now.
+        if let Some(made) = self.made_before(caller, key.as_ref()).await? {
             return Ok(made);
         }
+        let aim = self.aim(caller, &target).await?;
         let asked = request.options.clone().unwrap_or_default();
         let options = Options {
             restore_volumes: asked.volumes() == v1::VolumeData::Restore,
@@ -171,14 +174,22 @@ impl Api {
         Ok((!key.is_empty()).then(|| Idempotency { by, key: key.to_owned(), request }))
     }
 
-    async fn made_before(&self, key: Option<&Idempotency>) -> Result<Option<v1::Deployment>, Refusal> {
+    async fn made_before(
+        &self,
+        caller: &Caller,
+        key: Option<&Idempotency>,
+    ) -> Result<Option<v1::Deployment>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         match self.store.made_with(key, Moment::now()).await? {
             None => Ok(None),
             Some((id, request)) if request == key.request => {
                 let made = crate::store::Ledger::load_one(&self.store, id).await?;
                 match made {
-                    Some(made) => self.show(&made).await.map(Some),
+                    // A token of this name may have been for more.
+                    Some(made) => {
+                        caller.may_deploy(&made.env)?;
+                        self.show(&made).await.map(Some)
+                    }
                     None => Ok(None),
                 }
             }

@@ -46,6 +46,27 @@ pub(super) fn fixed(request: &v1::CreateDeploymentRequest) -> Result<BTreeMap<St
     Ok(image.digest.map(|digest| (reference, Digest::Of(digest))).into_iter().collect())
 }
 
+/// Insists that the image is of the repository that each node runs, unless another is allowed. A node whose image is not
+/// known by a name is not judged.
+pub(super) fn check_change(nodes: &[NodeRow], request: &v1::CreateDeploymentRequest) -> Result<(), Refusal> {
+    let Some(To::Image(image)) = request.to.as_ref().filter(|_| !request.allow_image_change) else {
+        return Ok(());
+    };
+    let image: ImageRef = image.parse()?;
+    for node in nodes {
+        let facts = node.facts.as_deref().unwrap_or_default();
+        let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
+        let Ok(runs) = facts.image.parse::<ImageRef>() else { continue };
+        if !runs.is_of_same_repository(&image) {
+            return Err(Refusal::State(format!(
+                "node {} runs {}, and {} is another repository: if that is meant, allow it (--allow-image-change)",
+                node.node_id, facts.image, image.repository
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Repository and tag of an image as an engine names it, which is more than operators may write. No tag: empty.
 pub(super) fn taken_apart(image: &str) -> (&str, &str) {
     let reference = image.split_once('@').map_or(image, |(reference, _)| reference);

@@ -91,6 +91,7 @@ fn what(what: What, password: Option<Password>) -> v1::CreateDeploymentRequest {
             probe: what.probe.unwrap_or_default(),
             pull: pull.into(),
         }),
+        allow_image_change: what.allow_image_change,
         login: login.map(|(user, Password(password))| v1::RegistryLogin { user, password }),
         ..v1::CreateDeploymentRequest::default()
     }

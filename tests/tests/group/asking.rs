@@ -58,7 +58,11 @@ fn two_nodes_are_planned_deployed_on_a_terminal_changed_by_hand_and_reverted() -
     );
     let text = plan["nodes"][1]["preflight"]["plan_text"].as_str().unwrap_or_default();
     ensure!(text.contains(v2), "{plan}");
-    let refused = fleet.ctl(&[&["plan"], &to("nobody/knows:1")[..]].concat())?.expect_code(2)?;
+    let slip = fleet.ctl(&[&["deploy"], &to("nobody/knows:1")[..]].concat())?.expect_code(2)?;
+    ensure!(slip.stderr.contains("is another repository"), "{}", slip.describe());
+    let refused = fleet
+        .ctl(&[&["plan"], &to("nobody/knows:1")[..], &["--allow-image-change"]].concat())?
+        .expect_code(2)?;
     ensure!(refused.stdout.contains("2 refused"), "{}", refused.describe());
     ensure!(fleet.ctl(&["history", "--env", &env, "--json"])?.expect_code(0)?.stdout.is_empty());
     is_on(&sandbox, &containers, &["v1", "v1"])?;

@@ -230,6 +230,30 @@ async fn a_request_with_an_idempotency_key_is_safe_to_repeat() {
     assert_eq!(in_body["deployment_id"], first["deployment_id"], "header and body are one");
     let said = port.send(keyed("k2", &body)).await.problem(400, "invalid_argument");
     assert!(said.contains("`idempotency_key` is said twice"), "{said}");
+    // Also when nothing of what it was aimed at is left.
+    for node in [1, 2] {
+        let forget = port.request(Method::DELETE, &format!("/api/v1/nodes/{node}"), "");
+        assert_eq!(port.send(forget).await.status.as_u16(), 204);
+    }
+    port.send(keyed("k3", &order("2"))).await.problem(404, "not_found");
+    let again = port.send(keyed("k1", &order("2"))).await;
+    assert_eq!((again.status.as_u16(), &again.json()["deployment_id"]), (201, &first["deployment_id"]));
+}
+
+#[tokio::test]
+async fn an_image_of_another_repository_is_refused_unless_it_is_allowed() {
+    let room = room().await;
+    let port = Port::open(&room).await;
+    let mut asked = order("2");
+    asked.as_object_mut().unwrap().remove("tag");
+    asked["image"] = json!("r.example:5000/wbe:2");
+    for path in ["/api/v1/plans", "/api/v1/deployments"] {
+        let refused = port.post(path, &asked).await.problem(409, "failed_precondition");
+        assert!(refused.contains("node 1 runs r.example:5000/web:1"), "{refused}");
+        assert!(refused.contains("r.example:5000/wbe is another repository"), "{refused}");
+    }
+    asked["allow_image_change"] = json!(true);
+    assert_eq!(port.post("/api/v1/deployments", &asked).await.status.as_u16(), 201);
 }
 
 #[tokio::test]

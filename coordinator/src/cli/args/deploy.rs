@@ -26,6 +26,9 @@ pub(in crate::cli) struct What {
     /// The new tag; each node keeps its repository
     #[arg(long, value_name = "TAG", value_parser = parsers::tag)]
     pub(in crate::cli) tag: Option<String>,
+    /// The image may be of another repository than the one that the nodes run
+    #[arg(long, requires = "image")]
+    pub(in crate::cli) allow_image_change: bool,
     /// Mount the same volumes again; with `false` they are archived, and new containers start with what their image
     /// ships
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1,
