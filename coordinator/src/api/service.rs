@@ -49,6 +49,17 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// `CancelDeployment`, for a caller within this process who means only one that a failure halted: refused if that
+    /// is no longer so when its turn comes.
+    pub(super) async fn cancel_failed(
+        &self,
+        request: Request<v1::DeploymentActionRequest>,
+    ) -> Answer<v1::Deployment> {
+        self.command(request, "cancel", |_| Command::CancelFailed).await
+    }
+}
+
 fn answer<T>(done: Result<T, Refusal>) -> Answer<T> {
     Ok(Response::new(done?))
 }

@@ -22,6 +22,9 @@ pub enum Command {
     Rollback,
     /// Give it up.
     Cancel,
+    /// Give it up if a failure halted it and nothing of it is at work, stuck or unknown: whoever orders this looked
+    /// at it before, and others may have gone on with it since.
+    CancelFailed,
 }
 
 /// Not in this state.
@@ -72,6 +75,7 @@ impl Deployment {
             Command::RetryFailed => self.retry_failed(now, fresh),
             Command::Rollback => self.rollback(now, fresh),
             Command::Cancel => self.cancel(now),
+            Command::CancelFailed => self.cancel_failed(now),
         }
     }
 
@@ -167,6 +171,26 @@ impl Deployment {
             }
         }
         Ok(())
+    }
+
+    fn cancel_failed(&mut self, now: Moment) -> Result<(), CommandRefused> {
+        let is_settled = |part: &NodePart| {
+            let state = &part.state;
+            !state.in_flight() && !state.may_be_down()
+        };
+        match &self.phase {
+            // Somebody else was quicker.
+            Phase::Cancelling | Phase::Cancelled => Ok(()),
+            Phase::Halted { why: Halt::Failed { .. } | Halt::Leftover }
+                if self.nodes.values().all(is_settled) =>
+            {
+                self.cancel(now)
+            }
+            phase => Err(not_now(
+                phase,
+                "only one that a failure halted, with no node at work or stuck, makes room",
+            )),
+        }
     }
 
     fn expect_halted(&self, possible: &'static str) -> Result<(), CommandRefused> {

@@ -34,7 +34,7 @@ pub(super) async fn begin(service: &Service, asked: &Asked) -> Result<v1::Deploy
         match in_the_way(service, asked, &meant).await? {
             Some(Way::Same(deployment)) => return Ok(*deployment),
             Some(Way::Failed(id)) => {
-                if let Err(failed) = service.cancel(&id, REPLACED).await
+                if let Err(failed) = service.cancel_failed(&id, REPLACED).await
                     // Somebody else may have ended it meanwhile.
                     && !matches!(failed.code, Code::Busy | Code::NotFound)
                 {

@@ -90,10 +90,11 @@ impl Service {
         self.answer(self.operator.get_deployment(self.request(asked)).await)
     }
 
-    pub(super) async fn cancel(&self, id: &str, comment: &str) -> Result<v1::Deployment, Failed> {
+    /// Ends a deployment that failed; refused if somebody has gone on with it.
+    pub(super) async fn cancel_failed(&self, id: &str, comment: &str) -> Result<v1::Deployment, Failed> {
         let (deployment_id, comment) = (id.to_owned(), comment.to_owned());
         let asked = v1::DeploymentActionRequest { deployment_id, comment };
-        self.answer(self.operator.cancel_deployment(self.request(asked)).await)
+        self.answer(self.operator.cancel_failed(self.request(asked)).await)
     }
 
     /// The deployment as it is, then whenever it changed.

@@ -181,3 +181,31 @@ fn a_queued_one_waits_for_the_one_ahead() {
     settle(&mut life, &fleet(1), T0);
     assert_eq!(life.phase, Phase::Checking);
 }
+
+#[test]
+fn one_that_failed_makes_room_only_while_nobody_has_gone_on_with_it() {
+    let failed = || NodeState::Failed { at: T0, failure: undone(), passed_over: false };
+    let by_failure = || Phase::Halted { why: Halt::Failed { node: NodeId(1) } };
+    let mut life = deployment(2, by_failure(), &failed());
+    life.command(&Command::CancelFailed, T0, &mut fresh).unwrap();
+    assert_eq!(life.phase, Phase::Cancelling);
+
+    let mut resumed = deployment(2, by_failure(), &failed());
+    resumed.command(&Command::RetryFailed, T0, &mut fresh).unwrap();
+    let operators = Halt::Operator { who: "ann".into() };
+    let at_work = NodeState::Running { since: T0, cancelled: false };
+    let stuck = NodeState::Failed { at: T0, failure: stuck(), passed_over: false };
+    for mut other in [
+        resumed,
+        deployment(2, Phase::Halted { why: operators }, &failed()),
+        deployment(2, Phase::Halted { why: Halt::Deadline }, &failed()),
+        deployment(2, by_failure(), &at_work),
+        deployment(2, by_failure(), &stuck),
+        deployment(2, Phase::Rolling, &NodeState::Ready),
+    ] {
+        let before = other.clone();
+        let refused = other.command(&Command::CancelFailed, T0, &mut fresh).unwrap_err().to_string();
+        assert!(refused.contains("only one that a failure halted"), "{refused}");
+        assert_eq!(other, before);
+    }
+}

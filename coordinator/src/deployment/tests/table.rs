@@ -134,6 +134,7 @@ fn these_commands_are_taken_in_these_phases() {
         ("retry-failed", Command::RetryFailed),
         ("rollback", Command::Rollback),
         ("cancel", Command::Cancel),
+        ("cancel-failed", Command::CancelFailed),
     ];
     let mut lines = Vec::new();
     for phase in phases() {
@@ -165,6 +166,8 @@ back_halted + rollback = going_back
 back_halted + cancel = cancelling
 done + rollback = going_back
 cancelling + cancel = cancelling
-cancelled + cancel = cancelled";
+cancelling + cancel-failed = cancelling
+cancelled + cancel = cancelled
+cancelled + cancel-failed = cancelled";
     assert_eq!(lines.join("\n"), expected);
 }
