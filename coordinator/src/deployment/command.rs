@@ -178,19 +178,24 @@ impl Deployment {
             let state = &part.state;
             !state.in_flight() && !state.may_be_down()
         };
-        match &self.phase {
+        let by_failure = match &self.phase {
             // Somebody else was quicker.
-            Phase::Cancelling | Phase::Cancelled => Ok(()),
-            Phase::Halted { why: Halt::Failed { .. } | Halt::Leftover }
-                if self.nodes.values().all(is_settled) =>
-            {
-                self.cancel(now)
-            }
-            phase => Err(not_now(
-                phase,
-                "only one that a failure halted, with no node at work or stuck, makes room",
-            )),
+            Phase::Cancelling | Phase::Cancelled => return Ok(()),
+            Phase::Halted { why } => matches!(why, Halt::Failed { .. } | Halt::Leftover),
+            Phase::Queued
+            | Phase::Checking
+            | Phase::Rolling
+            | Phase::GoingBack
+            | Phase::BackHalted { .. }
+            | Phase::Done
+            | Phase::Refused
+            | Phase::RolledBack => false,
+        };
+        if by_failure && self.nodes.values().all(is_settled) {
+            return self.cancel(now);
         }
+        let possible = "only one that a failure halted, with no node at work or stuck, makes room";
+        Err(not_now(&self.phase, possible))
     }
 
     fn expect_halted(&self, possible: &'static str) -> Result<(), CommandRefused> {

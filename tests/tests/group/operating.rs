@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use redeploy_tests::fleet::{Fleet, lines};
 use redeploy_tests::images;
 use redeploy_tests::process::Running;
+use redeploy_tests::rich;
 use redeploy_tests::sandbox::Sandbox;
 use redeploy_tests::wait;
 use serde_json::Value;
@@ -110,7 +111,7 @@ fn a_deployment_is_watched_halted_and_followed_by_a_queued_one_and_all_of_it_is_
     ensure!(nobody.stdout.contains("Nothing."), "{}", nobody.describe());
     let viewer = fleet.ctl(&["token", "create", "looker", "--role", "viewer"])?.expect_code(0)?;
     let token = sandbox.path().join("viewer.token");
-    std::fs::write(&token, viewer.stdout.trim())?;
+    rich::write(&token, viewer.stdout.trim())?;
     let denied = fleet.ctl(&["audit", "--token-file", &token.display().to_string()])?.expect_code(2)?;
     ensure!(denied.stderr.contains("admin"), "{}", denied.describe());
 
