@@ -46,7 +46,9 @@ impl Bench {
         self.remember_container(report.parked.clone());
         match report.verdict {
             Verdict::Done => self.seen("{old}"),
-            other => Err(format!("it ended {other:?}: {:?}", report.failure)),
+            other @ (Verdict::DoneUntidy | Verdict::Undone | Verdict::Stuck | Verdict::Unfinished) => {
+                Err(format!("it ended {other:?}: {:?}", report.failure))
+            }
         }
     }
 }
