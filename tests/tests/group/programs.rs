@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use redeploy_tests::fleet::{Fleet, lines};
 use redeploy_tests::images;
 use redeploy_tests::sandbox::Sandbox;
+use redeploy_tests::wait;
 use serde_json::Value;
 
 const OTHER: &str = "/etc/subject/other.conf";
@@ -71,7 +72,10 @@ fn three_hosts_roll_one_by_one_a_broken_image_halts_at_the_first_and_a_rollback_
         // Every agent sees all containers of the engine. A node is what its own host adopted.
         let adopt =
             ["node", "adopt", "--host", &host, "--container", container, "--env", env, "--group", "cp"];
-        fleet.ctl(&adopt)?.expect_code(0)?;
+        // As soon as its host has told what it has.
+        wait::until(wait::PATIENCE, "the container to be known", || {
+            Ok(fleet.ctl(&adopt)?.expect_code(0).is_ok())
+        })?;
     }
     fleet.wait_for_hosts(3)?;
 

@@ -41,6 +41,10 @@ fn config(inspect: &Value) -> Value {
         // Which redeploy made it.
         labels.remove("io.redeploy.id");
     }
+    // With the containerd store each image has a digest, and a redeploy pins it.
+    let image = text(&inspect["Config"]["Image"]);
+    let tag = image.split_once('@').map_or(image, |(tag, _)| tag);
+    config.insert("Image".to_owned(), json!(tag));
     // The command line sends variables in an order of its own, another one every time; that ours keep the
     // order of the old container is for `compare` to see.
     config.insert("Env".to_owned(), sorted(texts(&inspect["Config"]["Env"])));
