@@ -206,12 +206,6 @@ pub(crate) const STORAGE: &[Row] = &[
         "-v {vol1}:/a -v /b -v {dir}:/c --mount type=volume,src={vol2},dst=/d --tmpfs /e",
         "",
     ),
-    body(
-        "mount volume at a path in it",
-        r#"{"HostConfig": {"Mounts": [{"Type": "volume", "Source": "{vol1}", "Target": "/mine",
-            "VolumeOptions": {"Subpath": "below"}}]}}"#,
-    )
-    .created(),
     row("volume driver", "--volume-driver local -v {vol1}:/mine -v /anonymous", ""),
     row("storage on a bare image", "-v /anonymous -v {vol1}:/mine", "").bare(),
 ];
