@@ -50,6 +50,9 @@ use crate::pki::Authority;
 use redeploy_proto::v1::coordinator_message::Message;
 pub(crate) use registry::Registry;
 
+/// Containers of one host, unless set otherwise; so many of its orders can be at work.
+pub(crate) const CONTAINERS_MAX: u32 = 1000;
+
 /// Limits and times of sessions.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -81,7 +84,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(10),
             grace: Duration::from_secs(35),
             patience: Duration::from_secs(10),
-            inventory_max: 1000,
+            inventory_max: CONTAINERS_MAX,
             connections_max: 20_000,
             handshakes_max: 256,
             strangers: Strangers { max: 512, stay: Duration::from_secs(60) },

@@ -73,23 +73,27 @@ pub(super) async fn look(
     let given_up = mounts.open_given_up(engine).await;
     let defaults = defaults.clone();
     let task = tokio::task::spawn_blocking(move || {
-        let view = View { root, given_up };
-        read(&view, conf, &user, &defaults, (&mounts.staying, &injected))
+        let view = View { root, conf, given_up, staying: mounts.staying };
+        read(&view, &user, &defaults, &injected)
     });
     task.await.map_err(|_| ObserveError::Panicked { name: container.name().to_owned() })
 }
 
-/// The root and, over it, the volumes that will not come with the node: what a process in the container sees there.
+/// The root and what is mounted over it.
 struct View {
     root: Root,
+    /// What is mounted over the preserve list, or why that cannot be opened.
+    conf: Option<Result<Opened, String>>,
+    /// Volumes that will not come with the node.
     given_up: Vec<Opened>,
+    /// Where mounts are whose data stays with it.
+    staying: Vec<GuestPath>,
 }
 
 impl View {
     /// What is at a path. One that cannot even be resolved (a loop of links) names nothing that could be kept.
     fn fact(&self, path: &GuestPath) -> PathFact {
-        let mounted = self.given_up.iter().filter_map(|mount| Some((mount, mount.within(path)?)));
-        let found = match mounted.max_by_key(|(mount, _)| mount.target.as_bytes().len()) {
+        let found = match self.lost_with(path).and_then(|mount| Some((mount, mount.within(path)?))) {
             Some((mount, path)) => mount.root.fact(&path),
             None => self.root.fact(path),
         };
@@ -102,33 +106,29 @@ impl View {
         }
     }
 
+    /// The volume that is given up and that a path is in: the innermost.
+    fn lost_with(&self, path: &GuestPath) -> Option<&Opened> {
+        let over = self.given_up.iter().filter(|mount| path.is_within(&mount.target));
+        over.max_by_key(|mount| mount.target.as_bytes().len())
+    }
+
     /// Which of the list's paths are there, but in a volume that is given up.
     fn lost_with_volumes(&self, list: &PreserveList) -> Vec<GivenUp> {
         let keep = list.keep.iter().map(|entry| &entry.path);
         let paths = keep.chain(list.backup.iter().map(|entry| &entry.path));
         let lost = paths.filter_map(|path| {
-            let mount = self.given_up.iter().find(|mount| path.is_within(&mount.target))?;
-            Some(GivenUp { path: path.clone(), target: mount.target.clone() })
+            let target = self.lost_with(path)?.target.clone();
+            Some(GivenUp { path: path.clone(), target })
         });
         lost.collect()
     }
 }
 
-fn read(
-    view: &View,
-    conf: Option<Result<Opened, String>>,
-    user: &str,
-    defaults: &Defaults,
-    (staying, injected): (&[GuestPath], &[GuestPath]),
-) -> Inside {
-    let read = match conf {
-        None => read_conf(&view.root, CONF_PATH, view, user, defaults).map_err(|error| explain(&error)),
-        Some(Ok(mount)) => {
-            let at = GuestPath::new(CONF_PATH).ok().and_then(|path| mount.within(&path));
-            let at = at.unwrap_or_else(GuestPath::root);
-            read_conf(&mount.root, at.as_bytes(), view, user, defaults).map_err(|error| explain(&error))
-        }
-        Some(Err(detail)) => Err(detail),
+fn read(view: &View, user: &str, defaults: &Defaults, injected: &[GuestPath]) -> Inside {
+    let read = match &view.conf {
+        Some(Err(detail)) => Err(detail.clone()),
+        Some(Ok(mount)) => read_conf(view, Some(mount), user, defaults).map_err(|error| explain(&error)),
+        None => read_conf(view, None, user, defaults).map_err(|error| explain(&error)),
     };
     let (mut list, unreadable) = match read {
         Ok(list) => (list, None),
@@ -138,7 +138,7 @@ fn read(
     let files: Vec<KeepEntry> =
         files.map(|path| KeepEntry { path: path.clone(), origin: Origin::Compose }).collect();
     list.keep.extend(files);
-    let list = preserve::settle(list, &|path| view.fact(path), staying);
+    let list = preserve::settle(list, &|path| view.fact(path), &view.staying);
     Inside {
         given_up: view.lost_with_volumes(&list),
         preserve: list,
@@ -149,16 +149,19 @@ fn read(
 }
 
 fn read_conf(
-    place: &Root,
-    at: impl AsRef<[u8]>,
     view: &View,
+    over: Option<&Opened>,
     user: &str,
     defaults: &Defaults,
 ) -> Result<PreserveList, RootError> {
-    let (Ok(conf), Ok(passwd)) = (GuestPath::new(at), GuestPath::new("/etc/passwd")) else {
+    let (Ok(conf), Ok(passwd)) = (GuestPath::new(CONF_PATH), GuestPath::new("/etc/passwd")) else {
         return Ok(preserve::without_file(defaults));
     };
-    let Some(text) = place.read_file(&conf, CONF_BYTES_MAX)? else {
+    let (place, at) = match over.and_then(|mount| Some((mount, mount.within(&conf)?))) {
+        Some((mount, at)) => (&mount.root, at),
+        None => (&view.root, conf),
+    };
+    let Some(text) = place.read_file(&at, CONF_BYTES_MAX)? else {
         return Ok(preserve::without_file(defaults));
     };
     let passwd = view.root.read_file(&passwd, PASSWD_BYTES_MAX).ok().flatten();

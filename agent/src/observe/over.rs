@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::docker::{Container, Engine, Mount, MountKind};
+use crate::docker::{Container, Engine, EngineError, Mount, MountKind};
 use crate::explain::explain;
 use crate::guest_path::GuestPath;
 use crate::preserve::CONF_PATH;
@@ -29,8 +29,8 @@ impl Opened {
         if !path.is_within(&self.target) {
             return None;
         }
-        let names = path.names().skip(self.target.names().count());
-        names.into_iter().try_fold(self.at.clone(), |at, name| at.join(name).ok())
+        let mut names = path.names().skip(self.target.names().count());
+        names.try_fold(self.at.clone(), |at, name| at.join(name).ok())
     }
 }
 
@@ -106,17 +106,17 @@ impl Mounts {
 }
 
 /// A bind is of a directory or of one file; the engine opens directories.
-async fn open_bind(
-    engine: &Arc<dyn Engine>,
-    source: &str,
-) -> Result<(Root, GuestPath), crate::docker::EngineError> {
+async fn open_bind(engine: &Arc<dyn Engine>, source: &str) -> Result<(Root, GuestPath), EngineError> {
     let whole = engine.open_host_dir(source).await;
-    let path = Path::new(source);
-    let (Err(_), Some(parent), Some(name)) = (&whole, path.parent(), path.file_name()) else {
-        return whole.map(|root| (root, GuestPath::root()));
-    };
-    let (Some(parent), Ok(at)) = (parent.to_str(), GuestPath::root().join(name.as_encoded_bytes())) else {
-        return whole.map(|root| (root, GuestPath::root()));
-    };
-    engine.open_host_dir(parent).await.map(|root| (root, at))
+    match (whole, in_parent(source)) {
+        (Err(_), Some((parent, at))) => engine.open_host_dir(parent).await.map(|root| (root, at)),
+        (whole, _) => whole.map(|root| (root, GuestPath::root())),
+    }
+}
+
+/// The directory that a host path is in, and the path in that.
+fn in_parent(path: &str) -> Option<(&str, GuestPath)> {
+    let path = Path::new(path);
+    let at = GuestPath::root().join(path.file_name()?.as_encoded_bytes()).ok()?;
+    Some((path.parent()?.to_str()?, at))
 }

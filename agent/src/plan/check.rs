@@ -175,13 +175,13 @@ fn check_borrowers(plan: &Plan, observed: &Observed) -> Vec<Refusal> {
     if !plan.gives_up_volumes() {
         return Vec::new();
     }
+    let all = &observed.containers;
+    let is_alive = |id: &str| all.iter().any(|other| other.id() == id && other.is_alive());
     let borrows = |other: &Dependent| match other.kind {
-        DependentKind::VolumesFrom => true,
+        DependentKind::VolumesFrom => is_alive(&other.id),
         DependentKind::Network | DependentKind::Ipc | DependentKind::Pid | DependentKind::Link => false,
     };
-    let alive: Vec<Container> =
-        observed.containers.iter().filter(|other| other.is_alive()).cloned().collect();
-    let borrowers = recreate::dependents(&observed.container, &alive).into_iter().filter(borrows);
+    let borrowers = recreate::dependents(&observed.container, all).into_iter().filter(borrows);
     borrowers.map(|other| Refusal::Borrowed { node: plan.node.clone(), by: other.name }).collect()
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::archive::Manifest;
 use crate::config::Config;
-use crate::docker::{Container, Mount, MountKind};
+use crate::docker::{Container, MountKind};
 use crate::observe::Observed;
 use crate::saga::SagaKind;
 
@@ -163,16 +163,14 @@ pub fn check_restore(observed: &Observed, ground: RevertGround<'_>, request: &Re
         VolumeData::Keep => return Vec::new(),
         VolumeData::Restore => {}
     }
-    let mounts = observed.container.mounts();
-    let is_mounted_now = |volume: &str| mounts.iter().any(|mount| is_volume(mount, volume));
+    let mounted_now = volumes_of(&observed.container);
     let mut refusals = Vec::new();
-    for mount in ground.parked.mounts() {
-        let MountKind::Volume { name, .. } = mount.kind else { continue };
+    for name in volumes_of(ground.parked) {
         let others = others_using(observed, &name);
         let reason = if !others.is_empty() {
             format!("{} writes to it too", others.join(", "))
-        } else if !is_mounted_now(&name) {
-            // Given up by the redeploy: nobody has written to it since.
+        } else if !mounted_now.contains(&name) {
+            // Given up by the redeploy, so it has not been written to in its name since.
             continue;
         } else if !has_archive(ground, &name) {
             format!("redeploy {} has no archive of it, or no more", ground.parked_by.id)
@@ -200,22 +198,19 @@ fn volume_of(archive: &ArchivePlan) -> Option<&str> {
     }
 }
 
-fn is_volume(mount: &Mount, volume: &str) -> bool {
-    matches!(&mount.kind, MountKind::Volume { name, .. } if name == volume)
-}
-
 /// The parked container mounts what it always did; if that is not what serves now, the operator should know.
 fn unlike_mounts(observed: &Observed, parked: &Container) -> Vec<String> {
-    let volumes = |container: &Container| -> Vec<String> {
-        let mounts = container.mounts().into_iter();
-        let names = mounts.filter_map(|mount| match mount.kind {
-            MountKind::Volume { name, .. } => Some(name),
-            MountKind::Bind { .. } | MountKind::Tmpfs | MountKind::Other(_) => None,
-        });
-        names.collect()
-    };
-    let (now, then) = (volumes(&observed.container), volumes(parked));
+    let (now, then) = (volumes_of(&observed.container), volumes_of(parked));
     let lost = now.into_iter().filter(|name| !then.contains(name));
     lost.map(|name| format!("volume {name} is not mounted by the container that comes back; its data stays"))
         .collect()
+}
+
+/// Names of the volumes that a container mounts.
+fn volumes_of(container: &Container) -> Vec<String> {
+    let names = container.mounts().into_iter().filter_map(|mount| match mount.kind {
+        MountKind::Volume { name, .. } => Some(name),
+        MountKind::Bind { .. } | MountKind::Tmpfs | MountKind::Other(_) => None,
+    });
+    names.collect()
 }

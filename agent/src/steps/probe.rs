@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use serde_json::Value;
 
 use crate::docker::{Container, Engine};
 use crate::plan::Probe;

@@ -33,8 +33,8 @@ impl Heard {
     pub fn take(&mut self, event: Event, views: &Views) {
         match event {
             Event::Connected { host, session, address, hello, open } => {
-                views.connected(host.clone(), session.0);
                 self.connected(&host, address, &hello, views);
+                views.connected(host.clone(), session.0);
                 // Whether one has ended does not matter here: its report comes by itself.
                 let open = open.into_iter().map(|(id, _)| id).collect();
                 self.tell(Input::HostUp { host: host.clone(), session: session.0, open }, host);

@@ -8,7 +8,7 @@ use redeploy_proto::v1::create_deployment_request::To;
 
 use super::Refusal;
 use crate::deployment::Digest;
-use crate::image_ref::{ImageRef, InvalidImage, Tag};
+use crate::image_ref::{ImageRef, InvalidImage, Tag, is_same_repository};
 use crate::store::NodeRow;
 
 impl From<InvalidImage> for Refusal {
@@ -26,13 +26,11 @@ pub(super) fn image_of(node: &NodeRow, request: &v1::CreateDeploymentRequest) ->
         Some(To::Image(image)) => Ok(image.parse::<ImageRef>()?.reference()),
         Some(To::Tag(tag)) => {
             let tag: Tag = tag.parse()?;
-            let facts = node.facts.as_deref().unwrap_or_default();
-            let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
-            let (repository, _) = taken_apart(&facts.image);
-            if repository.is_empty() {
+            let Some(image) = image_by_name(node) else {
                 let text = format!("the image of node {} is not known, so a tag is not enough", node.node_id);
                 return Err(Refusal::State(text));
-            }
+            };
+            let (repository, _) = taken_apart(&image);
             Ok(format!("{repository}:{}", tag.as_str()))
         }
     }
@@ -54,17 +52,23 @@ pub(super) fn check_change(nodes: &[NodeRow], request: &v1::CreateDeploymentRequ
     };
     let image: ImageRef = image.parse()?;
     for node in nodes {
-        let facts = node.facts.as_deref().unwrap_or_default();
-        let facts = v1::ContainerFacts::decode(facts).unwrap_or_default();
-        let Ok(runs) = facts.image.parse::<ImageRef>() else { continue };
-        if !runs.is_of_same_repository(&image) {
+        let Some(runs) = image_by_name(node) else { continue };
+        if !is_same_repository(taken_apart(&runs).0, &image.repository) {
             return Err(Refusal::State(format!(
-                "node {} runs {}, and {} is another repository: if that is meant, allow it (--allow-image-change)",
-                node.node_id, facts.image, image.repository
+                "node {} runs {runs}, and {} is another repository: if that is meant, allow it (--allow-image-change)",
+                node.node_id, image.repository
             )));
         }
     }
     Ok(())
+}
+
+/// The image that a node runs; `None` if that is not known, or only by its id, which is of no repository.
+fn image_by_name(node: &NodeRow) -> Option<String> {
+    let facts = v1::ContainerFacts::decode(node.facts.as_deref()?).ok()?;
+    let (image, id) = (facts.image, facts.image_id);
+    let is_id = image.starts_with("sha256:") || id.trim_start_matches("sha256:").starts_with(&image);
+    (!is_id).then_some(image)
 }
 
 /// Repository and tag of an image as an engine names it, which is more than operators may write. No tag: empty.
@@ -79,6 +83,40 @@ pub(super) fn taken_apart(image: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_that_is_known_only_by_its_id_has_no_name() {
+        let runs = |image: &str, id: &str| {
+            let facts = v1::ContainerFacts {
+                image: image.into(),
+                image_id: id.into(),
+                ..v1::ContainerFacts::default()
+            };
+            image_by_name(&NodeRow { facts: Some(facts.encode_to_vec()), ..row() })
+        };
+        let id = format!("sha256:{}", "ab12".repeat(16));
+        for unnamed in ["", "ab12ab12ab12", id.as_str()] {
+            assert_eq!(runs(unnamed, &id), None, "{unnamed}");
+        }
+        assert_eq!(runs("ab12:1", &id).as_deref(), Some("ab12:1"));
+        assert_eq!(runs("web", "").as_deref(), Some("web"));
+        assert_eq!(image_by_name(&row()), None);
+    }
+
+    fn row() -> NodeRow {
+        NodeRow {
+            node_id: 1,
+            env: "shop".into(),
+            grp: "cp".into(),
+            host_id: "h1".into(),
+            container: "web".into(),
+            adopted: false,
+            generation: 0,
+            present: true,
+            seen_at: 0,
+            facts: None,
+        }
+    }
 
     #[test]
     fn a_repository_is_what_stands_before_the_tag() {

@@ -47,9 +47,7 @@ impl Operator {
         let command = command(&caller);
         answer(self.0.command(&caller, request.get_ref(), what, command).await)
     }
-}
 
-impl Operator {
     /// `CancelDeployment`, for a caller within this process who means only one that a failure halted: refused if that
     /// is no longer so when its turn comes.
     pub(super) async fn cancel_failed(

@@ -237,13 +237,8 @@ pub(super) struct EventsArgs {
     /// Only of this deployment
     #[arg(long, value_name = "ID")]
     pub(super) deployment: Option<String>,
-    /// Every event after this number, instead of the newest
-    #[arg(long, value_name = "SEQ", conflicts_with = "limit")]
-    pub(super) after: Option<u64>,
-    /// The newest so many
-    #[arg(short = 'n', long, value_name = "COUNT", default_value = "50",
-        value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) part: PartArgs,
 }
 
 #[derive(Debug, Args)]
@@ -255,7 +250,14 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "TIME", value_parser = parsers::since, conflicts_with = "limit",
         allow_hyphen_values = true)]
     pub(super) since: Option<Duration>,
-    /// Every line after this number, instead of the newest
+    #[command(flatten)]
+    pub(super) part: PartArgs,
+}
+
+/// Which part of a long list.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// Everything after this number, instead of the newest
     #[arg(long, value_name = "SEQ", conflicts_with = "limit")]
     pub(super) after: Option<u64>,
     /// The newest so many

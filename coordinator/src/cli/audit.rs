@@ -17,11 +17,11 @@ const PAGE: u32 = 1000;
 pub(super) async fn audit(at: &Coordinator, args: AuditArgs, output: Output) -> Result<Exit, Stop> {
     let now = Moment::now().0;
     let mut request = v1::ListAuditRequest {
-        after_seq: args.after.unwrap_or_default(),
+        after_seq: args.part.after.unwrap_or_default(),
         page_size: PAGE,
         who: args.who.unwrap_or_default(),
         since_ms: args.since.map_or(0, |since| now.saturating_sub(i64::try_from(ms(since)).unwrap_or(now))),
-        newest: if args.after.is_some() || args.since.is_some() { 0 } else { args.limit },
+        newest: if args.part.after.is_some() || args.since.is_some() { 0 } else { args.part.limit },
     };
     let mut all = Vec::new();
     loop {

@@ -16,11 +16,11 @@ const PAGE: u32 = 1000;
 
 pub(super) async fn events(at: &Coordinator, args: EventsArgs, output: Output) -> Result<Exit, Stop> {
     let mut request = v1::ListEventsRequest {
-        after_seq: args.after.unwrap_or_default(),
+        after_seq: args.part.after.unwrap_or_default(),
         page_size: PAGE,
         env: args.env.unwrap_or_default(),
         deployment_id: args.deployment.unwrap_or_default(),
-        newest: if args.after.is_some() { 0 } else { args.limit },
+        newest: if args.part.after.is_some() { 0 } else { args.part.limit },
     };
     loop {
         let page = at.client().list_events(ask(request.clone())).await?.into_inner().events;

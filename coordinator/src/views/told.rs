@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use redeploy_proto::{RedeployId, v1};
 
 use crate::ids::HostId;
+use crate::sessions::CONTAINERS_MAX;
 
-/// Orders of one host of which something is kept; a host has at most as many nodes at work as containers.
-const ORDERS_PER_HOST_MAX: usize = 256;
+/// Orders of one host of which something is kept: each of its containers may be at work.
+const ORDERS_PER_HOST_MAX: usize = CONTAINERS_MAX as usize;
 
 /// See above.
 #[derive(Debug, Default)]

@@ -67,7 +67,7 @@ fn a_deployment_is_watched_halted_and_followed_by_a_queued_one_and_all_of_it_is_
     fleet.ctl(&["node", "forget", &adopted, "--yes"])?.expect_code(0)?;
     fleet.ctl(&["node", "show", &adopted])?.expect_code(2)?;
 
-    // One at work, followed by three programs; another waits behind it.
+    // One at work, followed by two programs; another waits behind it.
     let follow = fleet.spawn_ctl(&["events", "--follow", "--env", &env])?;
     let group = ["--env", env.as_str(), "--group", "cp", "--pull", "never"];
     let to = |image, more: &[&'static str]| [&["deploy", "--image", image], &group[..], more].concat();

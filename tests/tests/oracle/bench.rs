@@ -70,11 +70,7 @@ impl Bench {
         let ours = self.carry_out(&plan, "ours")?;
         let fresh = self.make(row, "fresh", 2)?;
         let new_image = self.image(row, 2)?;
-        let mut of_ours = settings(ours.raw());
-        let of_fresh = settings(fresh.raw());
-        Self::without_the_dropped_volume(&mut of_ours, &of_fresh);
-        let mut wrong = differences("", &of_ours, &of_fresh);
-        wrong.extend(self.same_volumes(&old, &ours));
+        let mut wrong = Self::unlike(&old, &ours, &fresh);
         wrong.extend(compare(&plan, &new_image, &ours, &self.engine).into_iter().map(|found| {
             format!("compare: {}: planned {}, found {}", found.field, found.planned, found.found)
         }));
@@ -85,13 +81,18 @@ impl Bench {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
-    /// A fresh container has no volume there; `same_volumes` sees that ours has.
-    pub(crate) fn without_the_dropped_volume(of_ours: &mut Value, of_fresh: &Value) {
+    /// What ours has otherwise than a fresh one, and of the old one's volumes what it has not.
+    pub(crate) fn unlike(old: &Seen, ours: &Seen, fresh: &Seen) -> Vec<String> {
+        let (mut of_ours, of_fresh) = (settings(ours.raw()), settings(fresh.raw()));
         if of_fresh["Mounts"].get(DROPPED_VOLUME).is_none()
             && let Some(mounts) = of_ours["Mounts"].as_object_mut()
         {
+            // A fresh container has no volume there; `same_volumes` sees that ours has.
             mounts.remove(DROPPED_VOLUME);
         }
+        let mut wrong = differences("", &of_ours, &of_fresh);
+        wrong.extend(Self::same_volumes(old, ours));
+        wrong
     }
 
     /// To be removed with the others.
@@ -100,7 +101,7 @@ impl Bench {
     }
 
     /// The old container's volumes must be the new one's, the anonymous ones too.
-    pub(crate) fn same_volumes(&self, old: &Seen, ours: &Seen) -> Vec<String> {
+    fn same_volumes(old: &Seen, ours: &Seen) -> Vec<String> {
         let by_target = |seen: &Seen| -> BTreeMap<String, String> {
             let mounts = seen.raw()["Mounts"].as_array().into_iter().flatten();
             let volumes = mounts.filter(|mount| mount["Type"] == "volume");

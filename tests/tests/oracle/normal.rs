@@ -37,14 +37,6 @@ fn config(inspect: &Value) -> Value {
     if config.get("Hostname").and_then(Value::as_str) == Some(short_id(inspect)) {
         config.insert("Hostname".to_owned(), json!("<own id>"));
     }
-    if let Some(labels) = config.get_mut("Labels").and_then(Value::as_object_mut) {
-        // Which redeploy made it.
-        labels.remove("io.redeploy.id");
-    }
-    // With the containerd store each image has a digest, and a redeploy pins it.
-    let image = text(&inspect["Config"]["Image"]);
-    let tag = image.split_once('@').map_or(image, |(tag, _)| tag);
-    config.insert("Image".to_owned(), json!(tag));
     // The command line sends variables in an order of its own, another one every time; that ours keep the
     // order of the old container is for `compare` to see.
     config.insert("Env".to_owned(), sorted(texts(&inspect["Config"]["Env"])));

@@ -2,12 +2,14 @@
 //! containers that have not been started.
 
 use redeploy_agent::image::PullPolicy;
+use redeploy_agent::plan::REDEPLOY_LABEL;
 use redeploy_agent::report::Verdict;
 use redeploy_proto::RedeployId;
 use redeploy_tests::in_process;
+use serde_json::json;
 
 use crate::bench::{Bench, Seen};
-use crate::normal::{differences, settings};
+use crate::normal::text;
 use crate::rows::Row;
 
 impl Bench {
@@ -25,11 +27,7 @@ impl Bench {
         if ours.id() == old.id() {
             return Err("the old container is still there".to_owned());
         }
-        let mut of_ours = settings(ours.raw());
-        let of_fresh = settings(fresh.raw());
-        Self::without_the_dropped_volume(&mut of_ours, &of_fresh);
-        let mut wrong = differences("", &of_ours, &of_fresh);
-        wrong.extend(self.same_volumes(&old, &ours));
+        let wrong = Self::unlike(&old, &without_marks(&ours), &fresh);
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
@@ -51,4 +49,15 @@ impl Bench {
             }
         }
     }
+}
+
+/// Without what only a redeploy leaves: its id, and, where the engine's store has a digest for each image, that.
+fn without_marks(ours: &Seen) -> Seen {
+    let mut raw = ours.raw().clone();
+    if let Some(labels) = raw["Config"]["Labels"].as_object_mut() {
+        labels.remove(REDEPLOY_LABEL);
+    }
+    let image = text(&raw["Config"]["Image"]);
+    raw["Config"]["Image"] = json!(image.split_once('@').map_or(image, |(tag, _)| tag));
+    Seen::new(raw)
 }

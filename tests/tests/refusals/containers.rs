@@ -97,6 +97,10 @@ fn volumes_to_be_given_up_that_another_container_mounts_too() -> Result<()> {
     refused(&sandbox, &[&side, "--volumes-from", "keep the volumes"], || {
         operator.redeploy(&web, &v2, &give_up)
     })?;
+    // Whether it runs itself or not.
+    sandbox.docker().call(&["stop", "--time", "0", &web])?;
+    refused(&sandbox, &[&side, "--volumes-from"], || operator.redeploy(&web, &v2, &give_up))?;
+    sandbox.docker().call(&["start", &web])?;
     // With volumes that stay both have the same, forward and back.
     let see_the_same = || -> Result<()> {
         sandbox.docker().exec(&web, &["sh", "-c", "date +%s%N > /data/row"])?;

@@ -1,5 +1,7 @@
 //! Retention by the clock: what it no longer holds goes also on a host where nothing is redeployed any more. Not beside
 //! jobs, which may be going back to what would be removed.
+//!
+//! Flows in: time. Flows out: a pruned data directory and engine. Must never remove anything while a job is at work.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,13 +12,11 @@ use super::method::Method;
 use super::params::{Params, Wrong};
 use crate::api::images::taken_apart;
 use crate::api::names;
+use crate::image_ref::is_same_repository;
 use crate::image_ref::{ImageRef, Tag};
 
 /// Every deployment that is begun here has a comment that begins so.
 pub(super) const COMMENT: &str = "Jelastic API: ";
-
-/// The same repositories, as some write them.
-const DOCKER_HUB: [&str; 4] = ["index.docker.io/library/", "docker.io/library/", "docker.io/", "library/"];
 
 /// What a call asks for. Does not print itself: it may hold a password.
 #[derive(Clone, PartialEq)]
@@ -195,7 +193,7 @@ impl Wanted {
         let Some(said) = &self.repository else { return Ok(()) };
         let image = node.container.as_ref().map(|facts| facts.image.as_str()).unwrap_or_default();
         let (has, _) = taken_apart(image);
-        if short(has) == short(said) {
+        if is_same_repository(has, said) {
             return Ok(());
         }
         let text = format!(
@@ -204,10 +202,6 @@ impl Wanted {
         );
         Err(Failed::new(Code::Parameter, text))
     }
-}
-
-fn short(repository: &str) -> &str {
-    DOCKER_HUB.iter().find_map(|prefix| repository.strip_prefix(prefix)).unwrap_or(repository)
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ pub(super) fn expiry(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn since(text: &str) -> Result<Duration, String> {
-    between(text, "the time to look back", 1, 100 * 365 * 86_400)
+    between(text, "the time to look back", 1, 36_500 * DAY)
 }
 
 pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
